@@ -19,3 +19,7 @@ class Page(NamedTuple):
     html: str = ""
     text: str = ""
     redirect: str = ""
+
+
+class Corpus:
+    """Pages and their index (SearchEngine and PageSource in one)."""

@@ -42,7 +42,7 @@ class Interpreter(Protocol):
     """One live Python interpreter: one branch of one episode."""
 
     def run(self, code: str, seconds: float) -> CellResult:
-        """Run a cell; a last bare expression is printed. Returns within about `seconds` + 0.5 s whatever the cell does."""
+        """Run a cell; a last bare expression is printed. Returns within `seconds` + 0.5 s whatever it does."""
         ...
 
     def fork(self, *, rng: Literal["same", "split"], seed: int) -> "Interpreter":

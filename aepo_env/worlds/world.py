@@ -1,0 +1,29 @@
+"""World: what an environment acts in - pages to search and browse, tasks to solve, and an oracle that solves them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aepo_env.agent import Agent
+from aepo_env.tasks import Task
+
+if TYPE_CHECKING:
+    from aepo_env.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class World:
+    """A corpus and the tasks asked about it.
+
+    Attributes:
+        name: for messages and reports ("generated web, train, seed 0").
+        tasks: any sequence; may be generated lazily, item by item.
+        oracle: makes an agent that solves one task through the tools alone: it may know the task's plan (which page,
+            which relation, in which order), but takes every value from what the tools answered.
+        corpus: the pages; None for worlds without any (code puzzles).
+    """
+
+    name: str
+    tasks: Sequence[Task]
+    oracle: Callable[[Task], Agent]
+    corpus: "Corpus | None" = None
