@@ -56,11 +56,12 @@ def working_days(random: Random, difficulty: Difficulty) -> Puzzle:
     start = _day(random)
     length = random.randrange(100, 100 * 3**difficulty.digits)
     end = start + timedelta(days=length)
-    holidays = sorted({start + timedelta(days=random.randrange(length)) for _ in range(difficulty.rows)})
+    free = {start + timedelta(days=random.randrange(length)) for _ in range(difficulty.rows)}
+    holidays = sorted(free)
     working = [
         day
         for day in (date.fromordinal(start.toordinal() + offset) for offset in range(length + 1))
-        if day.isoweekday() <= 5 and day not in holidays
+        if day.isoweekday() <= 5 and day not in free
     ]
     first = Ask(
         wordings=(

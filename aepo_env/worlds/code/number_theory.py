@@ -173,7 +173,10 @@ def divisors(random: Random, difficulty: Difficulty) -> Puzzle:
     """Numbers weighted by how many divisors they have; then those with a wanted number of divisors."""
     low = number(random, difficulty.digits) + 10
     high = low + 4 * difficulty.rows + random.randrange(20)
-    counts = {n: sum(1 + (d * d != n) for d in range(1, isqrt(n) + 1) if n % d == 0) for n in range(low, high + 1)}
+    counts = dict.fromkeys(range(low, high + 1), 0)
+    for divisor in range(1, isqrt(high) + 1):
+        for multiple in range(max(divisor * divisor, -(-low // divisor) * divisor), high + 1, divisor):
+            counts[multiple] += 1 if multiple == divisor * divisor else 2
     first = Ask(
         wordings=(
             f"For each n from {low} to {high} multiply n by its number of divisors; what is the sum?",
@@ -198,7 +201,11 @@ def divisors(random: Random, difficulty: Difficulty) -> Puzzle:
     )
     return Puzzle(
         given="",
-        setup=f"count = {{n: sum(n % d == 0 for d in range(1, n + 1)) for n in range({low}, {high + 1})}}\n",
+        setup=(
+            f"numbers = range({low}, {high + 1})\n"
+            "count = {n: sum(2 for d in range(1, int(n**0.5) + 1) if n % d == 0) for n in numbers}\n"
+            "count = {n: k - (int(n**0.5) ** 2 == n) for n, k in count.items()}\n"
+        ),
         first=first,
         then=then,
     )

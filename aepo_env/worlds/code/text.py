@@ -79,8 +79,10 @@ def rewriting(random: Random, difficulty: Difficulty) -> Puzzle:
         ),
         value=checksum(live),
     )
-    more, part = random.randrange(1, 3), random.choice(("ab", "ba", "bc", "cb", "ca", "ac"))
+    more = random.randrange(1, 3)
     grown = rewritten(live, more)
+    somewhere = random.randrange(len(grown) - 1)
+    part = grown[somewhere : somewhere + 2]
     places = [index for index in range(len(grown) - 1) if grown[index : index + 2] == part]
     then = Ask(
         wordings=(

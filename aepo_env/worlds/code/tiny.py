@@ -73,17 +73,16 @@ def backwards(random: Random, difficulty: Difficulty) -> Draft:
 
 
 def shared_letter(random: Random, difficulty: Difficulty) -> Draft:
-    """A sorted word kept in a variable; whether it contains a letter says what to put on its end."""
+    """A word kept in a variable; whether it contains a letter says what to put on its reversal."""
     word = invented_word(random, difficulty.digits + 2)
     letter = random.choice("aeiou")
     yes, no = invented_word(random, 1), invented_word(random, 1)
-    ordered = "".join(sorted(word))
     return _two_calls(
-        f'Set s = sorted("{word}"). Print "{letter}" in s. If True, answer s joined + "{yes}".'
-        f' If False, answer s joined + "{no}".',
-        f's = sorted("{word}"); print("{letter}" in s)',
-        {"True": f'print("".join(s) + "{yes}")', "False": f'print("".join(s) + "{no}")'},
-        ordered + (yes if letter in word else no),
+        f'Set s = "{word}". Print "{letter}" in s. If True, answer s[::-1] + "{yes}".'
+        f' If False, answer s[::-1] + "{no}".',
+        f's = "{word}"; print("{letter}" in s)',
+        {"True": f'print(s[::-1] + "{yes}")', "False": f'print(s[::-1] + "{no}")'},
+        word[::-1] + (yes if letter in word else no),
     )
 
 
@@ -101,7 +100,7 @@ def days_between(random: Random, difficulty: Difficulty) -> Draft:
     )
 
 
-def weekend(random: Random, difficulty: Difficulty) -> Draft:
+def week_half(random: Random, difficulty: Difficulty) -> Draft:
     """A date kept in a variable; whether it is early in the week says what to compute from it."""
     day = _day(random)
     a, b = number(random, difficulty.digits + 1), number(random, difficulty.digits + 1)
@@ -138,6 +137,6 @@ ONE_CALL: dict[str, dict[str, TinyKind]] = {
 TWO_CALLS: dict[str, dict[str, TinyKind]] = {
     "table": {"larger-end": larger_end},
     "text": {"shared-letter": shared_letter},
-    "dates": {"week-half": weekend},
+    "dates": {"week-half": week_half},
     "number-theory": {"parity": parity, "live-stream": live_stream},
 }
