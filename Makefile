@@ -13,7 +13,7 @@ READY := $(VENV)/.ready-dev
 READY_TRAIN := $(VENV)/.ready-train
 READY_LOWEST := .venv-lowest/.ready
 PACKAGES := $(wildcard aepo_env algorithms baselines benchmarks)
-PYTEST := $(BIN)/python -m pytest -m "not integration" $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # A CUDA build of torch is of use only where there is an NVIDIA device.
 NVIDIA := $(wildcard /dev/nvidia0 /dev/dxg)
@@ -81,20 +81,20 @@ types: $(READY) ## check the types
 	$(BIN)/mypy $(PACKAGES)
 
 unit: $(READY) ## run the tests (PYTEST_ARGS="-k fork" to choose)
-	$(PYTEST)
+	$(PYTEST) -m "not integration"
 
 fix: $(READY) ## rewrite what format and lint can repair by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 test-offline: $(READY) ## run the tests where no network but loopback exists
-	AEPO_BLOCK_NETWORK=1 $(BIN)/python tests/offline.py $(PYTEST)
+	AEPO_BLOCK_NETWORK=1 $(BIN)/python tests/offline.py $(PYTEST) -m "not integration and not timing"
 
 test-lowest: $(READY_LOWEST) ## run the tests against the oldest releases admitted
-	.venv-lowest/bin/python -m pytest -m "not integration and not index" $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -m "not integration and not index"
 
 test-integration: $(READY) ## run the tests that need a browser, a GPU or a service
-	$(BIN)/python -m pytest -m integration $(PYTEST_ARGS)
+	$(PYTEST) -m integration
 
 # --- the gym --------------------------------------------------------------------------------------------------------
 
