@@ -53,7 +53,7 @@ LONGEST_FUNCTION = 60
 
 # Written so that no pattern matches itself.
 NEVER_NAMED = {
-    "a path of the machine it was written on": r"(?<![\w.])/wor[k](?![\w-])|\.pyen[v]\b",
+    "a path of the machine it was written on": r"(?<![\w.])/wor[k]/(shared|main|venv|wt-|\.\w)|\.pyen[v]\b",
     "a package index's host": r"pypi\.or[g]|pythonhosted\.or[g]|registry\.npmj[s]|deb\.debian\.or[g]",
 }
 
@@ -250,10 +250,10 @@ def test_nothing_names_a_machine_or_an_index() -> None:
 @pytest.mark.parametrize(
     ("text", "is_named"),
     [
-        (f"see {'/'}work/data", True),
+        (f"see {'/'}work/shared/data", True),
         (f"{'/'}home/alice/.{'pyenv'}/bin", True),
         (f"https://{'pypi'}.org/simple", True),
-        ("a workspace/work_item and the framework/work ../work /tmp/work", False),
+        ("a workspace/work_item and the framework/work the box's /work/data /tmp/work/main", False),
         ("the sandbox's /home/user/file", False),
     ],
 )
