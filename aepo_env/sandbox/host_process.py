@@ -49,9 +49,8 @@ class HostProcess:
                 )
             except OSError as failure:
                 self._connection.close()
-                raise SandboxUnavailable(
-                    f"the box host {python} cannot be started: {failure}; {ASK_DOCTOR}"
-                ) from failure
+                reason = f"the box host {python} cannot be started: {failure}"
+                raise SandboxUnavailable(f"{reason}; {ASK_DOCTOR}") from failure
         try:
             self.missing_packages = self._shake_hands(plan)
         except BaseException:
@@ -122,7 +121,8 @@ class SharedHost:
                     self.host.close()
                     self.host = None
                     if attempt:
-                        raise SandboxUnavailable(f"the box host died twice: {failure}; {ASK_DOCTOR}") from failure
+                        reason = f"the box host died twice: {failure}"
+                        raise SandboxUnavailable(f"{reason}; {ASK_DOCTOR}") from failure
             raise AssertionError("unreachable")
 
     def close(self) -> None:

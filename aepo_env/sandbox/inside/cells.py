@@ -86,10 +86,11 @@ class Cells:
         self._names = module.__dict__
         # errors="backslashreplace": a lone surrogate must not turn a print into an exception
         for name in ("stdout", "stderr"):
-            stream = io.TextIOWrapper(self._output, "utf-8", "backslashreplace", write_through=True)
+            output: Any = self._output
+            stream = io.TextIOWrapper(output, "utf-8", "backslashreplace", write_through=True)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
-        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
+        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
 
     def flush(self) -> None:
         """Write out what Python and C hold back. Before a fork, or both sides would write it."""
@@ -145,7 +146,9 @@ def _describe(failure: BaseException, name: str) -> str:
     while frames is not None and frames.tb_frame.f_code.co_filename != name:
         frames = frames.tb_next
     try:
-        lines = traceback.format_exception(type(failure), failure, frames, limit=-_FRAMES)
-        return "".join(lines)[-_LONGEST_ERROR:]
+        report = traceback.TracebackException(type(failure), failure, frames, limit=-_FRAMES)
+        while report.stack and report.stack[-1].filename == __file__:
+            report.stack.pop()  # our own frame that turned the signal into an exception
+        return "".join(report.format())[-_LONGEST_ERROR:]
     except BaseException:
         return type(failure).__name__

@@ -209,7 +209,10 @@ class Box:
 
 
 def _require_one_thread(parent: Branch) -> None:
-    """Raises ForkFailed when background threads live: the child would lose them. A joined one may be in its last steps."""
+    """Raises ForkFailed when background threads live: the child would lose them.
+
+    A joined thread may have been stopped in its last instructions, so it gets a moment to end.
+    """
     deadline = time.monotonic() + _JOINED_THREAD_SECONDS
     threads = audit.live_threads(parent)
     if threads == 1:

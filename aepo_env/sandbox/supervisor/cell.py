@@ -4,6 +4,7 @@ A time-out is first an interrupt (KeyboardInterrupt: the state is kept), then, a
 is one branch, so there is no process group to hunt for. Output comes through a pipe and is drained after the reply.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -139,10 +140,8 @@ def _ended(branch: Branch, run: _Run, why: str) -> tuple[dict[str, Any], str]:
     why = branch.verdict or why
     status = "dead" if why == "the interpreter ended" else "killed"
     branch.signal(signal.SIGKILL)
-    try:
+    with contextlib.suppress(BranchEnded):
         run.output.drain()
-    except BranchEnded:
-        pass
     if status == "dead":
         why += " itself (exit, crash or a limit of the box)"
     return _result(status, run.output, why), why

@@ -1,7 +1,8 @@
 """The host process: starts one box, tests it, serves its owner, and takes everything down when the owner ends.
 
 Started by aepo_env/sandbox/host_process.py with one connected socket. First message in: the plan; first message out:
-{"ready": true, "missing_packages": [...]} or {"failed": "..."}. Then {"seed": n} -> {} with a connection, or {"refused"}.
+{"ready": true, "missing_packages": [...]} or {"failed": "..."}. Then {"seed": n} -> {} with a connection attached, or
+{"refused": "..."}.
 """
 
 import contextlib

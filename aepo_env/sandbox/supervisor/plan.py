@@ -41,9 +41,9 @@ class BoxLimits:
 class BoxPlan:
     """What a box is made of on this machine (see aepo_env/sandbox/machine.py, which draws it up).
 
-    bubblewrap: path of bwrap. python: the interpreter, as named inside the box. library_path: where its shared libraries
-    are inside the box, or empty. binds: (path outside, path inside), read-only. hidden: paths inside that are covered by
-    an empty folder. packages: imported in the template before anything else runs.
+    bubblewrap: path of bwrap. python: the interpreter, as named inside the box. library_path: where its shared
+    libraries are inside the box, or empty. binds: (path outside, path inside), read-only. hidden: paths inside that are
+    covered by an empty folder. packages: imported in the template before anything else runs.
     """
 
     bubblewrap: str

@@ -5,9 +5,9 @@ Source: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unis
 not been run on a real machine.
 """
 
-import os
+import platform
 
-MACHINE = os.uname().machine
+MACHINE = platform.machine()
 SUPPORTED = ("x86_64", "aarch64")
 HIGHEST_KNOWN = 462  # mseal, Linux 6.10: whatever is newer answers ENOSYS inside the box
 
