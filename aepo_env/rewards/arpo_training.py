@@ -22,7 +22,7 @@ _BRACED_BOX = BOX + "{"
 
 
 class OfficialScore(NamedTuple):
-    """score: in {-1} and [0, 1.1]. reason: why, in words. answer: what was read as the answer. f1_score: its token F1."""
+    """score: in {-1} and [0, 1.1]. reason: why, in words. answer: what was read as such. f1_score: its token F1."""
 
     score: float
     reason: str

@@ -74,7 +74,9 @@ class _Helper:
     """One helper process. Not for two threads at once."""
 
     def __init__(self) -> None:
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ
+        }
         environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("maths_helper.py"))],
@@ -113,6 +115,11 @@ class _Helper:
             line += piece
         return line
 
+    def is_alive(self) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.1)  # its pipes close a moment before it is gone
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Kill it and its children."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -137,13 +144,21 @@ class _Pool:
         try:
             helper = self._idle.get(timeout=QUEUE_SECONDS)
         except queue.Empty:
-            raise TimeoutError(f"no maths helper got free within {QUEUE_SECONDS:.0f} s; score in fewer threads") from None
+            raise TimeoutError(
+                f"no maths helper got free within {QUEUE_SECONDS:.0f} s; score in fewer threads"
+            ) from None
+        verdict = None
         try:
-            helper = helper or _Helper()
-            verdict = helper.ask(request, seconds)
-            if verdict is None:
+            for _ in range(2):  # a helper found dead (killed from outside) says nothing about the texts: ask a new one
+                helper = helper or _Helper()
+                verdict = helper.ask(request, seconds)
+                if verdict is not None:
+                    break
+                late = helper.is_alive()
                 helper.close()
                 helper = None
+                if late:
+                    break
             return bool(verdict)
         finally:
             self._idle.put(helper)

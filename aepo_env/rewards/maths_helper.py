@@ -7,6 +7,7 @@ price of a fork and not of an import. It ends when its input does.
 """
 
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -23,14 +24,14 @@ CELLS = (("\\frac{1}{2}", "0.5"), ("3\\sqrt{2}+x^2", "x^2+\\sqrt{18}"), ("(1,2]"
 
 def same(gold: str, prediction: str) -> bool:
     """Whether the library finds both LaTeX expressions equal; each must parse as a whole expression."""
-    from math_verify import LatexExtractionConfig, parse, verify
+    library = importlib.import_module("math_verify")
 
     # Its own time limit works by signals in the main thread only and cannot stop a C loop: switched off, see `answer`.
     parsed = [
-        parse(f"${text}$", [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[arg-type]
+        library.parse(f"${text}$", [library.LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
         for text in (gold, prediction)
     ]
-    return all(parsed) and bool(verify(*parsed, timeout_seconds=None))
+    return all(parsed) and bool(library.verify(*parsed, timeout_seconds=None))
 
 
 def answer(request: dict[str, Any]) -> bool:

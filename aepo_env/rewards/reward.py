@@ -26,7 +26,7 @@ class Score(NamedTuple):
 
 
 class FinishedCall(Protocol):
-    """One tool call of a turn. fault: set when it failed for a reason outside the policy."""
+    """One tool call. fault: set when it failed for a reason outside the policy. refused: why it was not run, or ""."""
 
     @property
     def tool(self) -> str: ...
@@ -34,9 +34,12 @@ class FinishedCall(Protocol):
     @property
     def fault(self) -> Fault | None: ...
 
+    @property
+    def refused(self) -> str: ...
+
 
 class FinishedTurn(Protocol):
-    """One turn. text: as the policy wrote it. malformed: whether the protocol could not read it."""
+    """One turn. text: as the policy wrote it. malformed: why the protocol could not read it, "" when it could."""
 
     @property
     def text(self) -> str: ...
@@ -45,7 +48,7 @@ class FinishedTurn(Protocol):
     def calls(self) -> Sequence[FinishedCall]: ...
 
     @property
-    def malformed(self) -> bool: ...
+    def malformed(self) -> str: ...
 
 
 class FinishedEpisode(Protocol):
@@ -85,10 +88,12 @@ def combine(rewards: Mapping[str, Reward], weights: Mapping[str, float] | None =
     """The weighted sum of named rewards; a name without a weight counts 1, a weight of 0 only reports.
 
     Parts: each reward's total under its name, and its own parts under "name/part".
-    Raises ValueError for a weight whose name is no reward.
+    Raises ValueError for a weight whose name is no reward, or a reward named "total" (that is the sum's name).
     """
     weights = dict(weights or {})
     unknown = sorted(set(weights) - set(rewards))
+    if "total" in rewards:
+        raise ValueError('a reward cannot be named "total", the name of the sum: rename it')
     if unknown:
         raise ValueError(f"weights for {unknown}, but the rewards are {sorted(rewards)}; use the same names")
 
