@@ -48,8 +48,8 @@ class Difficulty:
         mix: weights of the question families.
         question_wordings: how many of the wordings of each question form are used (at most 6).
         nouns: how many nouns per relation questions use ("birthplace", "place of birth", "home town").
-        reference_hops: comparison, counting and arithmetic name their entities through up to so many hops ("the
-            birthplace of ..."); 0 names them directly.
+        reference_hops: comparison names its two entities through so many hops ("the birthplace of ..."), counting and
+            arithmetic through up to so many; 0 names them directly.
         terms: how many numbers an arithmetic question combines, at most 3.
         alias_starts: share of questions that call an entity with a second name by that name.
     """
@@ -79,7 +79,7 @@ class Difficulty:
     )  # fmt: skip
     question_wordings: int = 6
     nouns: int = 3
-    reference_hops: int = 0
+    reference_hops: int = 1
     terms: int = 2
     alias_starts: float = 0.0
 
@@ -137,12 +137,12 @@ PRESETS: dict[str, Difficulty] = {
         facts_per_page=4, layouts=("prose",), wordings=2, short_subjects=False, distractors=0, clutter=False,
         dead_links=0.0, aliases=0.0, namesakes=0.2, namesake_ways=("shared word", "letter"), syllables=(2, 2),
         name_patterns=1, words=8, lists=False, mix=(("1-hop", 1.0), ("2-hop", 1.0), ("3-hop", 1.0)),
-        question_wordings=1, nouns=1,
+        question_wordings=1, nouns=1, reference_hops=0,
     ),
     "easy": Difficulty(
         facts_per_page=5, layouts=("prose", "infobox"), wordings=5, short_subjects=False, distractors=0, clutter=False,
         dead_links=0.0, aliases=0.0, namesakes=0.2, namesake_ways=("shared word", "letter", "number"),
-        name_patterns=2, list_limit=15, nouns=1,
+        name_patterns=2, list_limit=15, nouns=1, reference_hops=0,
         mix=(
             ("1-hop", 0.25), ("2-hop", 0.30), ("3-hop", 0.15), ("4-hop", 0.02),
             ("comparison", 0.10), ("counting", 0.08), ("arithmetic", 0.10),
@@ -151,7 +151,7 @@ PRESETS: dict[str, Difficulty] = {
     "medium": Difficulty(),
     "hard": Difficulty(
         distractors=6, neighbour_facts=3, dead_links=0.4, aliases=0.3, namesakes=0.5, syllables=(2, 4),
-        grouped_numbers=True, reference_hops=1, terms=3, alias_starts=0.5,
+        grouped_numbers=True, terms=3, alias_starts=0.5,
         mix=(
             ("1-hop", 0.05), ("2-hop", 0.20), ("3-hop", 0.20), ("4-hop", 0.15),
             ("comparison", 0.15), ("counting", 0.10), ("arithmetic", 0.15),

@@ -69,8 +69,8 @@ def _block_html(block: Block) -> str:
                 for label, value in rows
             )
             return f'<table class="infobox">{body}</table>'
-        case Facts(rows, (_, _) as header):
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        case Facts(rows, header):
+            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header or ())
             body = "".join(
                 f"<tr><td>{html.escape(label)}</td><td>{_inline_html(value)}</td></tr>" for label, value in rows
             )

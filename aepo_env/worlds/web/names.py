@@ -20,7 +20,7 @@ from aepo_env.worlds.web.schema import KINDS
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
-_CONSONANTS = tuple("bdfghklmnprstvz") + ("br", "dr", "gr", "kl", "kr", "pl", "st", "th", "tr")
+_CONSONANTS = (*"bdfghklmnprstvz", "br", "dr", "gr", "kl", "kr", "pl", "st", "th", "tr")
 _VOWELS = "aeiou"
 _CODAS = ["", "", "l", "n", "r", "s"]
 _NUMERALS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
@@ -156,4 +156,4 @@ def numbered(name: str, position: int) -> str:
     return f"{name} ({_NUMERALS[position]})"
 
 
-MAX_SAME_NAME = len(_NUMERALS)
+MAX_SAME_NAME = 4  # telling more apart would cost an agent a page each

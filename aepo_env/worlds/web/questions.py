@@ -20,6 +20,7 @@ from aepo_env.worlds.web.relations import RELATIONS
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
 from aepo_env.worlds.web.walks import Unsuitable, Walk, Walker
 
+_MOST_STEPS = 4  # pages an arithmetic question needs: a solver with a dozen tool calls must be able to open each
 _TRIES = 400  # draws per question before another family takes its place
 
 
@@ -153,7 +154,9 @@ class WebTasks(Sequence[Task]):
         expression, forms = ARITHMETIC[operation]
         use_years = operation == "difference" and rng.random() < 0.5
         terms = [self._number(rng, use_years) for _ in range(3 if "{z}" in expression else 2)]
-        if len({walk.end for walk in terms}) < len(terms):
+        is_repeated = len({walk.end for walk in terms}) < len(terms)
+        clues = sum(walk.start["clue"] is not None for walk in terms)
+        if is_repeated or clues > 1 or sum(len(walk.relations) for walk in terms) > _MOST_STEPS:
             raise Unsuitable
         values = dict(zip("xyz", (walk.value for walk in terms), strict=False))
         result = _calculate(operation, values)
@@ -177,13 +180,14 @@ class WebTasks(Sequence[Task]):
 
     def _two_of_a_kind(self, rng: random.Random) -> list[Walk]:
         """Walks to two different entities of one kind that has numbers."""
-        hops = rng.randint(0, self._graph.difficulty.reference_hops)
+        hops = self._graph.difficulty.reference_hops
         first = self._walker.walk(rng, hops, to_entity=True, start=None if hops else self._start_with_number(rng))
         kind = self._graph.kind_of(first.end)
         for _ in range(50):
             start = None if hops else rng.choice(self._graph.kinds[kind])
             second = self._walker.walk(rng, hops, to_entity=True, start=start)
-            if self._graph.kind_of(second.end) == kind and second.end != first.end:
+            is_clued_twice = first.start["clue"] is not None and second.start["clue"] is not None
+            if self._graph.kind_of(second.end) == kind and second.end != first.end and not is_clued_twice:
                 return [first, second]
         raise Unsuitable
 

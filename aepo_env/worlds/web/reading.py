@@ -65,3 +65,14 @@ def _sentence_pattern(template: str, subject: str, value: str) -> str:
 def kind_of_relation(relation: str) -> str:
     """The noun for the subject of a relation ("town")."""
     return KINDS[RELATIONS[relation].kind].noun
+
+
+def listed_entries(text: str) -> list[str]:
+    """The entries of a list page, from its text as the browse tool shows it."""
+    _, _, body = without_marks(text).partition("This list names all ")
+    entries = []
+    for line in body.splitlines()[1:]:
+        entry = re.sub(r"^[-*•\s|]*(?:\d+\s*[|.:]\s*)?|[\s|]+$", "", line)
+        if entry and entry != "Name" and not re.match(r"No\.|\(?part \d|page \d|—", entry, re.IGNORECASE):
+            entries.append(entry)
+    return entries
