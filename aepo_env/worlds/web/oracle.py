@@ -1,7 +1,7 @@
 r"""An agent that solves the generated web's tasks through the tools alone.
 
     agent = WebOracle(task)
-    agent.act(question, info)          # "<think>I look up Keld.</think><search>Keld</search>"
+    agent.act(question, info)          # "<think>I need the mayor.</think><search>Keld</search>"
 
 It knows the task's plan (where to start, which relations to follow, what to do with the numbers) and the wordings that
 pages use; every value it takes from what the tools answered. It searches first, opens a page when the snippet does not
@@ -97,6 +97,7 @@ class WebOracle:
             described = yield from self._follow(walk)
         members = RELATIONS[self._plan["list"]].members.format(o=described)
         title = members[0].upper() + members[1:]
+        self._thought = self._thought or "I need the list."
         yield from self._search(title)
         hit = self._hit(title)
         if hit is None:
@@ -133,17 +134,21 @@ class WebOracle:
         name: str = start["name"]
         if start["clue"] is None:
             if start.get("alias_of"):  # a second name: the page it leads to is the first hit
+                self._thought = f"I look up {name}."
                 yield from self._search(name)
                 if not self._hits:
                     raise _Lost
                 return self._hits[0].title
             return name
         relation, wanted = start["clue"]
+        self._thought = f"I need the {RELATIONS[relation].nouns[0]} of each {name}."
         tried: set[str] = set()
         for query in (f"{name} {wanted}", name):
             yield from self._search(query)
-            for title in [hit.title for hit in self._hits]:
-                if title.startswith(f"{name} (") and title not in tried:
+            # The page of that name lists its bearers, also those that the search did not bring up.
+            bearers = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
+            for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
+                if title not in tried:
                     tried.add(title)
                     if (yield from self._read(title, relation)) == wanted:
                         self._thought = f"It is {title}."
@@ -153,6 +158,7 @@ class WebOracle:
     def _read(self, title: str, relation: str) -> Turns[str]:
         """The value of a relation: from what was seen already, from a snippet, else from the page."""
         value = self._known(title, relation)
+        self._thought = self._thought or f"I need the {RELATIONS[relation].nouns[0]}."
         if value is None and self._hit(title) is None:
             yield from self._search(title)
             value = self._known(title, relation)
@@ -179,8 +185,7 @@ class WebOracle:
         return next((hit for hit in self._hits if hit.title == title), None)
 
     def _search(self, query: str) -> Turns[None]:
-        thought = self._thought or f"I look up {query}."
-        result = yield f"<think>{thought}</think><search>{query}</search>"
+        result = yield f"<think>{self._thought}</think><search>{query}</search>"
         self._hits = _hits(result)
         self._snippets.update({hit.title: hit.snippet for hit in self._hits})
 
