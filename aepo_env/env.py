@@ -1,0 +1,315 @@
+"""ToolEnv: a multi-turn text environment with tools, as a real `gymnasium.Env` whose episodes can be forked.
+
+    env = gymnasium.make("aepo_env/Web-v0")
+    observation, info = env.reset(seed=7)                       # the question
+    observation, reward, terminated, truncated, info = env.step("<search>…</search>")
+
+The action is the policy's raw text of one turn; the observation is only the new text. `terminated` means answered,
+`truncated` that a limit was reached or a tool broke down (`info["stop_reason"]` says which); `step` never raises for
+what a policy, a page, a tool or the network does. `fork`, `snapshot` and `restore` work at any step and are not
+reachable by the policy. Everything that changes is in `env.episode`, one frozen record (`aepo_env.episode`).
+
+Left out: tokens, chat templates and histories (the caller's), and autoreset (Gymnasium's vector environments do it).
+"""
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from aepo_env.episode import CallRecord, Episode, Limits
+from aepo_env.errors import ForkNotSupported
+from aepo_env.protocols.protocol import TextProtocol
+from aepo_env.protocols.tags import TagsProtocol
+from aepo_env.rewards.reward import Reward
+from aepo_env.rules import Rules
+from aepo_env.spaces import Unicode
+from aepo_env.tasks import Task
+from aepo_env.tools.tool import Forking, Tool
+from aepo_env.worlds.world import World
+
+RandomStreams = Literal["same", "split"]
+
+
+class Snapshot:
+    """An episode put aside, to be restored any number of times. Release it (or drop it) to free its interpreters.
+
+    Pickles: live interpreters are left behind and rebuilt from their recorded cells when it is restored.
+    """
+
+    def __init__(self, episode: Episode, generator: np.random.Generator, tools: Sequence[Tool]) -> None:
+        self.episode = episode
+        self._generator = generator
+        self._tools: Sequence[Tool] | None = tools
+
+    def random_generator(self) -> np.random.Generator:
+        """A copy of the environment's generator as it stood."""
+        return copy.deepcopy(self._generator)
+
+    def release(self) -> None:
+        """Give back what the snapshot holds. Idempotent."""
+        if self._tools is not None:
+            for tool, state in zip(self._tools, self.episode.tool_states, strict=True):
+                tool.release(state)
+            self._tools = None
+
+    def __enter__(self) -> "Snapshot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"episode": self.episode, "_generator": self._generator, "_tools": None}
+
+
+class ToolEnv(gymnasium.Env[str, str]):
+    """A text environment over a task set.
+
+    Args:
+        tasks: any non-empty sequence of tasks; `reset` draws one, or takes `options={"task": index, id or Task}`.
+        tools: what the policy may call. Shared with forks and never changed; their per-episode state is in `episode`.
+        reward: maps the finished episode to a `Score` (aepo_env.rewards); given once, at the end.
+        limits: budgets of one episode.
+        protocol: how text is read and written; default: the tags protocol over the tools' names.
+        world: where the tasks come from, if they come from one; gives `aepo_env.agent.Oracle` its solver.
+        render_mode: "ansi" makes `render()` give the transcript.
+    """
+
+    metadata = {"render_modes": ["ansi"]}  # noqa: RUF012  # Gymnasium's name and type
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        tools: Sequence[Tool],
+        reward: Reward,
+        *,
+        limits: Limits | None = None,
+        protocol: TextProtocol | None = None,
+        world: World | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if len(tasks) == 0:
+            raise ValueError("The task set is empty: give at least one task.")
+        if protocol is None:
+            protocol = TagsProtocol([tool.name for tool in tools])
+        self.tasks = tasks
+        self.rules = Rules(tools, protocol, limits if limits is not None else Limits(), reward)
+        self.world = world
+        self.render_mode = render_mode
+        self.observation_space = Unicode()
+        self.action_space = Unicode()
+        self._system_prompt = protocol.system_prompt(tools)
+        self._episode: Episode | None = None
+        self._fork_count = 0  # forks taken at the present step; names the next child's random streams
+
+    # ------------------------------------------------------------------------------------------------ gymnasium.Env
+
+    @property
+    def episode(self) -> Episode:
+        """The record of the present episode. Raises ResetNeeded before the first reset."""
+        if self._episode is None:
+            raise gymnasium.error.ResetNeeded("There is no episode yet: call reset() first.")
+        return self._episode
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode; the observation is the question.
+
+        Args:
+            seed: equal seeds and equal options give equal episodes, in every process.
+            options: {"task": …} picks the task by index, by id, or brings one (a Task or a mapping of its fields).
+        """
+        super().reset(seed=seed)
+        generator = self.np_random
+        drawn = int(generator.integers(len(self.tasks)))
+        task = self.tasks[drawn] if not options or options.get("task") is None else self._find_task(options["task"])
+        episode_seed = int(generator.integers(2**31))
+        self._release_tools()
+        self._fork_count = 0
+        self._episode = Episode(
+            task, episode_seed, tool_states=tuple(tool.start(episode_seed) for tool in self.rules.tools)
+        )
+        messages = ({"role": "system", "content": self._system_prompt}, {"role": "user", "content": task.question})
+        return task.question, self._info(self._episode, (), (), messages)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Play one turn: read `action` (the policy's raw text), run its calls, return the new text.
+
+        Raises:
+            TypeError: the action is not a string. ResetNeeded: there is no running episode.
+        """
+        episode = self.episode
+        if episode.stop_reason is not None:
+            raise gymnasium.error.ResetNeeded(f"The episode has ended ({episode.stop_reason}): call reset() first.")
+        if not isinstance(action, str):
+            raise TypeError(f"An action is the policy's text (str); got {type(action).__name__}.")
+        episode, messages, answer_span = self.rules.play(episode, action)
+        self._episode = episode
+        self._fork_count = 0
+        turn = episode.turns[-1]
+        ended = episode.stop_reason is not None
+        if answer_span is not None:
+            spans: tuple[tuple[str, int, int], ...] = (("answer", *answer_span),)
+        else:
+            spans = tuple([(call.tool, *call.span) for call in turn.calls])
+        return (
+            turn.observation,
+            episode.rewards["total"] if episode.rewards is not None else 0.0,
+            answer_span is not None,
+            ended and answer_span is None,
+            self._info(episode, turn.calls, spans, messages),
+        )
+
+    def render(self) -> str | None:
+        """The transcript so far, for render_mode="ansi"."""
+        if self.render_mode != "ansi":
+            return None
+        return self.episode.task.question + "\n\n" + self.episode.response()
+
+    def close(self) -> None:
+        """Give back the episode's interpreters. The tools themselves are shared with forks and stay open."""
+        self._release_tools()
+        self._episode = None
+
+    # ------------------------------------------------------------------------------------- fork, snapshot, restore
+
+    def fork(self, n: int = 1, *, rng: RandomStreams = "split") -> "list[ToolEnv]":
+        """`n` independent copies of this environment, standing at the same step.
+
+        Budgets are copied, tool states are forked as each tool declares, corpora and caches are shared.
+
+        Args:
+            n: how many children.
+            rng: "split" gives each child random streams of its own; "same" lets them repeat the parent's.
+
+        Raises:
+            ForkNotSupported: a tool cannot be forked. Nothing is left behind then.
+        """
+        self._check_forkable()
+        if rng not in ("same", "split"):
+            raise ValueError(f'rng must be "same" or "split"; got {rng!r}.')
+        if not isinstance(n, int) or n < 0:
+            raise ValueError(f"n must be a whole number of children; got {n!r}.")
+        children: list[ToolEnv] = []
+        try:
+            for _ in range(n):
+                children.append(self._fork_once(rng))  # a failure must find the children made so far
+        except BaseException:
+            for child in children:
+                child.close()
+            raise
+        return children
+
+    def snapshot(self) -> Snapshot:
+        """The present moment, to come back to with `restore` here or in any environment made alike."""
+        self._check_forkable()
+        episode = self.episode
+        states = tuple(
+            tool.fork(state, rng="same", seed=0)
+            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
+        )
+        return Snapshot(episode._replace(tool_states=states), copy.deepcopy(self.np_random), self.rules.tools)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from `snapshot`, as often as wanted; the snapshot itself stays as it is."""
+        episode = snapshot.episode
+        if len(episode.tool_states) != len(self.rules.tools):
+            raise ValueError(
+                f"The snapshot was taken with {len(episode.tool_states)} tools, this environment has "
+                f"{len(self.rules.tools)}: restore it in an environment made with the same arguments."
+            )
+        states = tuple(
+            tool.fork(state, rng="same", seed=0)
+            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
+        )
+        self._release_tools()
+        self._episode = episode._replace(tool_states=states)
+        self._np_random = snapshot.random_generator()
+        self._fork_count = 0
+
+    def _check_forkable(self) -> None:
+        for tool in self.rules.tools:
+            if tool.forking is Forking.NONE:
+                raise ForkNotSupported(f"The tool {tool.name!r} cannot be forked: make the environment without it.")
+
+    def _fork_once(self, rng: RandomStreams) -> "ToolEnv":
+        episode = self.episode
+        lineage = (*episode.lineage, (len(episode.turns), self._fork_count))
+        # Keyed by the place in the tree, not drawn: forking must not disturb the parent's own streams.
+        key = hashlib.sha256(f"{episode.seed} {lineage}".encode()).digest()
+        seed = int.from_bytes(key[:4]) >> 1
+        states = tuple(
+            tool.fork(state, rng=rng, seed=seed)
+            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
+        )
+        child = copy.copy(self)
+        child._fork_count = 0
+        child._episode = episode._replace(tool_states=states, lineage=lineage)
+        child.action_space = copy.copy(self.action_space)
+        child.observation_space = copy.copy(self.observation_space)
+        child._np_random = copy.deepcopy(self.np_random) if rng == "same" else np.random.default_rng(list(key))
+        self._fork_count += 1
+        return child
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ToolEnv":
+        """A deep copy is a fork: nothing of an episode may be shared, and tools and corpora must not be copied."""
+        if self._episode is None:
+            return copy.copy(self)
+        return self.fork(1, rng="same")[0]
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _find_task(self, wanted: Any) -> Task:
+        if isinstance(wanted, Task):
+            return wanted
+        if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
+            if not 0 <= wanted < len(self.tasks):
+                raise ValueError(f"There is no task {wanted}: this task set has tasks 0 to {len(self.tasks) - 1}.")
+            return self.tasks[int(wanted)]
+        if isinstance(wanted, str):
+            for task in self.tasks:
+                if task.id == wanted:
+                    return task
+            raise ValueError(f"There is no task with the id {wanted!r} among the {len(self.tasks)} tasks of this set.")
+        if isinstance(wanted, Mapping):
+            fields = dict(wanted)
+            if not isinstance(fields.get("question"), str) or isinstance(fields.get("answers"), str | None):
+                raise ValueError(f"A task needs a 'question' (str) and 'answers' (a list of str); got {fields!r}.")
+            fields["answers"] = tuple(fields["answers"])
+            return Task(**{"id": "given", **fields})
+        raise TypeError(f"options['task'] is an index, an id, a Task or a mapping; got {type(wanted).__name__}.")
+
+    def _info(
+        self,
+        episode: Episode,
+        calls: Sequence[CallRecord],
+        spans: tuple[tuple[str, int, int], ...],
+        messages: tuple[dict[str, Any], ...],
+    ) -> dict[str, Any]:
+        limits, spent = self.rules.limits, episode.spent
+        return {
+            "task_id": episode.task.id,
+            "turn": len(episode.turns),
+            "messages": messages,
+            "calls": tuple(calls),
+            "spans": spans,
+            "malformed": bool(episode.turns) and episode.turns[-1].malformed != "",
+            "left": {
+                "turns": limits.turns - len(episode.turns),
+                "tool_calls": limits.tool_calls - spent.tool_calls,
+                "characters": max(0, limits.characters - spent.characters),
+                "malformed": limits.malformed - spent.malformed,
+            },
+            "answer": episode.answer,
+            "stop_reason": episode.stop_reason,
+            "valid": episode.valid,
+            "rewards": episode.rewards,
+        }
+
+    def _release_tools(self) -> None:
+        if self._episode is not None:
+            for tool, state in zip(self.rules.tools, self._episode.tool_states, strict=True):
+                tool.release(state)

@@ -1,0 +1,123 @@
+"""The python tool: a live interpreter per episode, in a box, forked with the episode.
+
+    PythonTool()                              # in the local box (aepo_env.sandbox); fails closed without it
+    PythonTool(sandbox="unboxed_unsafe")      # no protection at all: only for code you would run yourself
+
+Variables, imports and files stay from call to call. The interpreter starts at the first call; a fork of the episode
+forks it (`aepo_env.sandbox.pool` says what happens beyond the limit of live interpreters).
+"""
+
+import functools
+import re
+import textwrap
+from typing import Any, Literal, cast
+
+from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxUnavailable
+from aepo_env.sandbox.pool import DEFAULT_LIMIT, InterpreterPool, ReplayFailed, Session
+from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
+
+_FENCE = re.compile(r"\A\s*```(?:python|py)?[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+
+
+@functools.cache
+def shared_pool(sandbox: str, limit: int = DEFAULT_LIMIT) -> InterpreterPool:
+    """This process's one pool for the sandbox "box" or "unboxed_unsafe"; nothing starts before the first call."""
+    makers: dict[str, Any] = {"box": _local_box, "unboxed_unsafe": _unboxed}
+    if sandbox not in makers:
+        raise ValueError(f"sandbox is one of {', '.join(makers)}, or a pool of your own; got {sandbox!r}.")
+    return InterpreterPool(makers[sandbox](), limit)
+
+
+def _local_box() -> Sandbox:
+    from aepo_env.sandbox.local_box import LocalBox
+
+    return LocalBox()
+
+
+def _unboxed() -> Sandbox:
+    from aepo_env.sandbox.unboxed import UnboxedUnsafe
+
+    return UnboxedUnsafe()
+
+
+class PythonTool(Tool):
+    """Runs python cells.
+
+    Args:
+        sandbox: "box", "unboxed_unsafe", or a pool over a sandbox of your own.
+        seconds: for one cell (less if the call's deadline is nearer); what it printed until then is returned.
+        output_characters: of a result; the rest is cut, and the result says so.
+    """
+
+    name = "python"
+    description = "python code, run in a session that keeps its variables; print what you want to see"
+    forking = Forking.PROCESS
+
+    def __init__(
+        self,
+        sandbox: Literal["box", "unboxed_unsafe"] | InterpreterPool = "box",
+        *,
+        seconds: float = 10.0,
+        output_characters: int = 4_000,
+    ) -> None:
+        self.pool = sandbox if isinstance(sandbox, InterpreterPool) else shared_pool(sandbox)
+        self.seconds = seconds
+        self.output_characters = output_characters
+        self._sandbox_name = sandbox if isinstance(sandbox, str) else None
+
+    def __reduce__(self) -> Any:
+        if self._sandbox_name is None:
+            raise TypeError("A python tool over a pool of your own cannot be pickled: give the sandbox by name.")
+        make = functools.partial(PythonTool, seconds=self.seconds, output_characters=self.output_characters)
+        return make, (self._sandbox_name,)
+
+    def start(self, seed: int) -> Session:
+        return Session(seed)
+
+    def call(self, state: Any, argument: str, context: CallContext) -> ToolResult:
+        session = cast(Session, state)
+        code = _code(argument)
+        if not code.strip():
+            return ToolResult("There is no code: write python statements and print what you want to see.", session)
+        seconds = min(self.seconds, context.seconds)
+        try:
+            result, session = self.pool.run(session, code, seconds)
+        except SandboxUnavailable as error:
+            return ToolResult(str(error), session, fault=Fault("sandbox", str(error)))
+        except ReplayFailed as error:
+            message = f"The interpreter had to be rebuilt and could not be: {error}."
+            return ToolResult(message, session, fault=Fault("replay", message))
+        return ToolResult(self._words(result, seconds), session)
+
+    def fork(self, state: Any, *, rng: str, seed: int) -> Session:
+        return self.pool.fork(cast(Session, state), rng=cast(Literal["same", "split"], rng), seed=seed)
+
+    def release(self, state: Any) -> None:
+        handle = cast(Session, state).handle
+        if handle is not None:
+            handle.close()
+
+    def anchor(self, state: Any) -> Any:
+        """The cells' digests: equal pasts are equal states."""
+        return tuple(cast(Session, state).events)
+
+    def _words(self, result: CellResult, seconds: float) -> str:
+        output = result.output
+        if len(output) > self.output_characters:
+            output = (
+                f"{output[: self.output_characters]}\n[cut: {len(output) - self.output_characters} more characters]"
+            )
+        lines = [output.rstrip("\n")] if output.strip() else []
+        if result.status == "timeout":
+            lines.append(f"Stopped after {seconds:g} s.")
+        elif result.error:
+            lines.append(result.error.rstrip("\n"))
+        if not result.alive:
+            lines.append("The interpreter ended: its variables are lost, the next call starts a new one.")
+        return "\n".join(lines) if lines else "(no output)"
+
+
+def _code(argument: str) -> str:
+    """The cell in a call's argument: without a Markdown fence, indentation common to all lines removed."""
+    fenced = _FENCE.match(argument)
+    return textwrap.dedent(fenced[1] if fenced else argument)
