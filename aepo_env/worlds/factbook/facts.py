@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+from aepo_env.worlds.factbook.naming import MAIN
 from aepo_env.worlds.factbook.source import ALIASES, UNIONS, Profile, load_profiles
 
-MAIN = ""  # the page of the place itself, as against its section pages
 REGIONS = (
     "Africa",
     "Antarctic Region",
@@ -33,7 +33,7 @@ REGIONS = (
 
 
 class Fact(NamedTuple):
-    """text: as it stands on the page. answers: accepted forms, the shortest usual one first. number: where it is one."""
+    """text: as it stands on the page. answers: accepted forms, the usual one first. number: where it is a figure."""
 
     text: str
     answers: tuple[str, ...]

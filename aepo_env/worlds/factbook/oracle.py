@@ -12,8 +12,10 @@ from collections.abc import Generator
 from typing import Any
 
 from aepo_env.tasks import Task
-from aepo_env.worlds.factbook import site
+from aepo_env.worlds.factbook import lists
 from aepo_env.worlds.factbook.facts import RELATIONS, read_number
+from aepo_env.worlds.factbook.naming import section_title
+from aepo_env.worlds.factbook.site import BORDERS_LABEL
 from aepo_env.worlds.script import (
     ScriptedAgent,
     Steps,
@@ -103,7 +105,7 @@ class FactbookOracle:
     def _fact(self, title: str, relation: str) -> Move:
         """The text of a fact, as it stands on the place's page or section page."""
         known = RELATIONS[relation]
-        yield from self._open(site.section_title(title, known.section), f"I need: {known.label} of {title}.")
+        yield from self._open(section_title(title, known.section), f"I need: {known.label} of {title}.")
         return (yield from self._find(rf"^{re.escape(known.label)}: (.+)$", known.label))
 
     def _answer(self, title: str, relation: str) -> Move:
@@ -127,7 +129,7 @@ class FactbookOracle:
     def _borders(self, title: str) -> Generator[str, str, dict[str, float]]:
         """Land neighbours and the lengths of the borders, in the page's order."""
         yield from self._open(title, f"I need the land borders of {title}.")
-        text = yield from self._find(rf"^{site.BORDERS_LABEL}: (.+)$", "the land borders")
+        text = yield from self._find(rf"^{BORDERS_LABEL}: (.+)$", "the land borders")
         entries = (re.fullmatch(r"(.+) ([\d.,]+) km", entry.strip()) for entry in text.split(";"))
         return {entry.group(1): float(entry.group(2).replace(",", "")) for entry in entries if entry}
 
@@ -136,11 +138,11 @@ class FactbookOracle:
     def _start(self) -> Move:
         kind, detail, named = self._plan["kind"], self._plan["detail"], self._plan["named"]
         if kind == "holder":
-            title = site.DIRECTORIES[detail]
+            title = lists.DIRECTORIES[detail]
             yield from self._open(title, f"I look up {named} in a list.")
             return (yield from self._find(rf"^{re.escape(named)} \| (.+)$", named))
         if kind == "rank":
-            yield from self._open(site.region_ranking_title(detail), f"I look for number {named} in {detail}.")
+            yield from self._open(lists.region_ranking_title(detail), f"I look for number {named} in {detail}.")
             return (yield from self._find(rf"^{named} \| (.+?) \| ", f"number {named}"))
         return str(named)
 
@@ -184,14 +186,14 @@ class FactbookOracle:
     def _count_currency(self) -> Move:
         title = yield from self._start()
         currency = yield from self._answer(title, "currency")
-        yield from self._open(site.currency_title(currency), f"I need all places that use {currency}.")
+        yield from self._open(lists.currency_title(currency), f"I need all places that use {currency}.")
         return str(len((yield from self._rows(2, "all places"))))
 
     def _count_region(self) -> Move:
         title = yield from self._start()
         yield from self._open(title, f"I need the region of {title}.")
         region = yield from self._find(r"^Region: (.+)$", "the region")
-        yield from self._open(site.region_title(region), f"I need all places of {region}.")
+        yield from self._open(lists.region_title(region), f"I need all places of {region}.")
         rows = yield from self._rows(4, "all places")
         figures = {row[0]: fact.number for row in rows if (fact := read_number(row[2])) and fact.number is not None}
         if title not in figures:

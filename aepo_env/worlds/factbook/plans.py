@@ -16,7 +16,7 @@ from functools import cache
 from typing import NamedTuple
 
 from aepo_env.worlds.factbook.facts import REGIONS, RELATIONS, Fact, Place, load_facts
-from aepo_env.worlds.factbook.site import DIRECTORIES, currency_users, region_places, region_ranking
+from aepo_env.worlds.factbook.lists import DIRECTORIES, currency_users, region_places, region_ranking
 from aepo_env.worlds.factbook.source import load_profiles
 
 FAMILIES = tuple(f"factbook/{name}" for name in ("1-hop", "2-hop", "3-hop", "comparison", "counting", "arithmetic"))
@@ -35,7 +35,8 @@ class Step(NamedTuple):
     """One step of a chain, and where it leads.
 
     kind: "name" (the question names the place), "holder" (by a fact only it has; detail is the relation), "rank" (by
-    its rank in its region; detail is the region), "longest", "shortest", "only" (over a land border of the place before).
+    its rank in its region; detail is the region); or, over a land border of the place before: "longest", "shortest",
+    "only".
     """
 
     kind: str

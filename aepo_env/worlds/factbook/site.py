@@ -9,50 +9,20 @@ The address is on a reserved domain (RFC 2606): nothing here can be mistaken for
 Left out: pictures, maps, and the Factbook's layout.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from html import escape
 from typing import Any
 
 from aepo_env.corpus import Page
-from aepo_env.worlds.factbook.facts import MAIN, REGIONS, RELATIONS, Place, load_facts, name_codes, region_of
-from aepo_env.worlds.factbook.source import ALIASES, UNIONS, Profile, clean, load_profiles
+from aepo_env.worlds.factbook import lists
+from aepo_env.worlds.factbook.facts import REGIONS, RELATIONS, Place, load_facts, name_codes, region_of
+from aepo_env.worlds.factbook.naming import MAIN, section_title, slug
+from aepo_env.worlds.factbook.source import ALIASES, Profile, clean, load_profiles
 
 SITE = "https://factbook.example/"
-RENDERING = 1  # raise it when pages change, so that cached indexes are rebuilt
+RENDERING = 2  # raise it when pages change, so that cached indexes are rebuilt
 BORDERS_LABEL = "Land borders"
 _LONG = 240  # characters: longer texts are paragraphs under a heading, shorter ones are rows of a table
-_SMALLEST_LIST = 2
-_WITH_ARTICLE = frozenset(
-    (
-        "Netherlands",
-        "Philippines",
-        "Maldives",
-        "Comoros",
-        "Holy See",
-        "World",
-        "West Bank",
-        "Isle of Man",
-        "Middle East",
-    )
-)
-
-# Lists by one fact, largest first: relation and the list's title.
-RANKINGS = {
-    "area": "Places by total area",
-    "population": "Places by population",
-    "median_age": "Places by median age",
-    "height": "Places by elevation of the highest point",
-}
-# Tables from a distinguishing fact back to its place: relation, the list's title, its heads.
-DIRECTORIES = {
-    "capital": "Capitals of the world",
-    "domain": "Internet country codes",
-    "prefix": "Aircraft registration prefixes",
-    "peak": "Highest points",
-}
 
 
 def shown(label: str, text: str) -> str:
@@ -63,13 +33,6 @@ def shown(label: str, text: str) -> str:
 def row(*cells: str) -> str:
     """How the reader prints a table row of several cells."""
     return " | ".join(cells)
-
-
-@cache
-def slug(title: str) -> str:
-    """ "Côte d'Ivoire" -> "cote-d-ivoire"."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
 def place_address(code: str, section: str = MAIN) -> str:
@@ -83,41 +46,9 @@ def place_title(code: str, section: str = MAIN) -> str:
     return section_title(load_profiles()[code].title, section)
 
 
-def section_title(title: str, section: str) -> str:
-    """The title of a section page of the place `title` ("Geography of France"); the place's own for no section."""
-    return title if section == MAIN else f"{section} of {in_sentence(title)}"
-
-
-def in_sentence(title: str) -> str:
-    """A title as a sentence names it: "the Netherlands", "the United States", "France"."""
-    if title.startswith("The "):
-        return "the " + title[4:]
-    needs = (
-        re.match(r"(United|Republic|Democratic Republic|Central African|Federated|British|French S|Dominican)", title)
-        or re.search(r"(Islands|Territory|Lands|Strip|Refuges|Union|Republic|Region)$", title)
-        or title in _WITH_ARTICLE
-    )
-    return f"the {title}" if needs else title
-
-
 def list_address(title: str) -> str:
     """The address of a list page ("Countries of Africa")."""
     return f"{SITE}lists/{slug(title)}.html"
-
-
-def region_title(region: str) -> str:
-    """The title of a region's list."""
-    return f"Places of {in_sentence(region)}"
-
-
-def region_ranking_title(region: str) -> str:
-    """The title of a region's list by area."""
-    return f"{region}: places by total area"
-
-
-def currency_title(code: str) -> str:
-    """The title of the list of places with one currency."""
-    return f"Places that use the currency {code}"
 
 
 def site_pages() -> Iterator[Page]:
@@ -129,9 +60,9 @@ def site_pages() -> Iterator[Page]:
         for section in sections:
             yield _section_page(profile, section, sections)
     yield from _redirects(profiles)
-    for title, head, rows in _lists(profiles, facts):
+    for title, head, rows in _lists(facts):
         yield _page(list_address(title), title, _table(head, rows))
-    titles = sorted(title for title, _, _ in _lists(profiles, facts))
+    titles = sorted(title for title, _, _ in _lists(facts))
     index = "".join(f"<li>{_link(list_address(title), title)}</li>" for title in titles)
     yield _page(list_address("Index of lists"), "Index of lists", f"<ul>{index}</ul>")
 
@@ -143,8 +74,8 @@ def _page(address: str, title: str, body: str) -> Page:
     heading = escape(title, quote=False)
     source = (
         f"<!doctype html><html><head><title>{heading}</title></head><body>\n"
-        '<nav><a href="../lists/index-of-lists.html">Lists</a> <a href="../lists/capitals-of-the-world.html">Capitals</a>'
-        f"</nav>\n<main><h1>{heading}</h1>\n{body}\n</main>\n"
+        '<nav><a href="../lists/index-of-lists.html">Lists</a></nav>\n'
+        f"<main><h1>{heading}</h1>\n{body}\n</main>\n"
         "<footer>From The World Factbook, a work of the US government in the public domain.</footer>\n</body></html>"
     )
     return Page(address, title, html=source)
@@ -173,7 +104,7 @@ def _place_page(profile: Profile, place: Place | None, sections: Iterable[str]) 
 
 def _region_link(profile: Profile) -> str:
     region = region_of(profile)
-    return _link(list_address(region_title(region)), region) if region else ""
+    return _link(list_address(lists.region_title(region)), region) if region else ""
 
 
 def borders_text(place: Place) -> str:
@@ -191,7 +122,10 @@ def _borders(profile: Profile, place: Place | None) -> str:
 
 
 def _section_page(profile: Profile, section: str, sections: Iterable[str]) -> Page:
-    parts: list[str] = []
+    # What is asked most stands first, as in an infobox; below it the whole section, word for word and in its order.
+    asked = {known.label: profile.text(*known.path) for known in RELATIONS.values() if known.section == section}
+    figures = "".join(_row(label, text) for label, text in asked.items() if 0 < len(text) <= _LONG and "\n" not in text)
+    parts = [f'<table class="infobox">\n{figures}</table>'] if figures else []
     rows: list[str] = []
 
     def finish_table() -> None:
@@ -204,7 +138,7 @@ def _section_page(profile: Profile, section: str, sections: Iterable[str]) -> Pa
             finish_table()
             parts.append(f"<h3>{escape(label, quote=False)}</h3>\n{_paragraphs(text)}")
         else:
-            rows.append(f"<tr><th>{escape(label, quote=False)}</th><td>{escape(text, quote=False)}</td></tr>\n")
+            rows.append(_row(label, text))
     finish_table()
     others = ", ".join(_link(place_address(profile.code, name), name) for name in sections if name != section)
     parts.append(f"<p>See also {_link(place_address(profile.code), profile.title)}: {others}.</p>")
@@ -236,95 +170,39 @@ def _redirects(profiles: Mapping[str, Profile]) -> Iterator[Page]:
 Rows = list[tuple[str, ...]]  # cells as HTML
 
 
-def _lists(profiles: Mapping[str, Profile], facts: Mapping[str, Place]) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
+def _lists(facts: Mapping[str, Place]) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
     """(title, heads, rows) of every list page."""
     for region in REGIONS:
-        yield region_title(region), ("Place", "Capital", "Population", "Currency"), _region_rows(facts, region)
-        ranked = region_ranking(region)
-        yield region_ranking_title(region), ("Rank", "Place", "Total area"), _ranked_rows(ranked, facts, "area")
-    for relation, title in RANKINGS.items():
-        ranked = ranking(relation)
+        yield lists.region_title(region), ("Place", "Capital", "Population", "Currency"), _region_rows(facts, region)
+        ranked = lists.region_ranking(region)
+        yield lists.region_ranking_title(region), ("Rank", "Place", "Total area"), _ranked_rows(ranked, facts, "area")
+    for relation, title in lists.RANKINGS.items():
+        ranked = lists.ranking(relation)
         yield title, ("Rank", "Place", RELATIONS[relation].label), _ranked_rows(ranked, facts, relation)
-    for relation, title in DIRECTORIES.items():
+    for relation, title in lists.DIRECTORIES.items():
         known = ((code, place.values.get(relation)) for code, place in facts.items())
         holders = sorted((fact.answers[0], code) for code, fact in known if fact)
         rows: Rows = [(escape(value, quote=False), _place_link(code)) for value, code in holders]
         yield title, (RELATIONS[relation].label, "Place"), rows
-    for code, members in _currencies(facts).items():
-        cells = ((member, escape(currency_row(facts[member])[1], quote=False)) for member in members)
-        yield currency_title(code), ("Place", "Capital"), [(_place_link(member), capital) for member, capital in cells]
-    for name, members in _organisations(profiles).items():
+    for code, members in lists.currencies().items():
+        cells = ((member, escape(lists.currency_row(facts[member])[1], quote=False)) for member in members)
+        yield (
+            lists.currency_title(code),
+            ("Place", "Capital"),
+            [(_place_link(member), capital) for member, capital in cells],
+        )
+    for name, members in lists.organisations().items():
         yield f"Participants in {name}", ("Place",), [(_place_link(member),) for member in members]
 
 
-def region_places(region: str) -> list[str]:
-    """Codes of the places of a region, by title."""
-    facts = load_facts()
-    return sorted((code for code, place in facts.items() if place.region == region), key=lambda code: facts[code].title)
-
-
-def ranking(relation: str, codes: Iterable[str] | None = None) -> list[str]:
-    """Codes by the relation's figure, largest first, equal ones by title."""
-    facts = load_facts()
-    known = [code for code in (facts if codes is None else codes) if relation in facts[code].values]
-    return sorted(known, key=lambda code: (-(facts[code].values[relation].number or 0.0), facts[code].title))
-
-
-def region_ranking(region: str) -> list[str]:
-    """Codes of a region's places by total area, largest first."""
-    return ranking("area", region_places(region))
-
-
-def region_row(place: Place) -> tuple[str, str, str, str]:
-    """The cells of a place in its region's list."""
-    known = (place.values.get(relation) for relation in ("capital", "population", "currency"))
-    capital, population, currency = known
-    return (
-        place.title,
-        capital.answers[0] if capital else "-",
-        population.answers[0] if population else "-",
-        currency.answers[0] if currency else "-",
-    )
-
-
-def currency_row(place: Place) -> tuple[str, str]:
-    """The cells of a place in the list of its currency."""
-    return region_row(place)[0], region_row(place)[1]
-
-
 def _region_rows(facts: Mapping[str, Place], region: str) -> Rows:
-    codes = region_places(region)
-    return [(_place_link(code), *(escape(c, quote=False) for c in region_row(facts[code])[1:])) for code in codes]
+    codes = lists.region_places(region)
+    return [(_place_link(code), *(escape(c, quote=False) for c in lists.region_row(facts[code])[1:])) for code in codes]
 
 
 def _ranked_rows(codes: Iterable[str], facts: Mapping[str, Place], relation: str) -> Rows:
     cells = ((code, escape(facts[code].values[relation].text, quote=False)) for code in codes)
     return [(str(rank), _place_link(code), text) for rank, (code, text) in enumerate(cells, 1)]
-
-
-def _currencies(facts: Mapping[str, Place]) -> dict[str, list[str]]:
-    users: dict[str, list[str]] = {}
-    for code in sorted(facts, key=lambda code: facts[code].title):
-        if currency := facts[code].values.get("currency"):
-            users.setdefault(currency.answers[0], []).append(code)
-    return {currency: users[currency] for currency in sorted(users)}
-
-
-def currency_users(code: str) -> list[str]:
-    """Codes of the places that use the currency `code`, by title."""
-    return _currencies(load_facts())[code]
-
-
-def _organisations(profiles: Mapping[str, Profile]) -> dict[str, list[str]]:
-    """Organisations by their abbreviation, with the places that take part in full (no remark in brackets)."""
-    members: dict[str, list[str]] = {}
-    for code in sorted(profiles, key=lambda code: profiles[code].title):
-        if code in UNIONS:
-            continue
-        for name in profiles[code].text("Government", "International organization participation").split(","):
-            if re.fullmatch(r"[A-Z][A-Za-z0-9&-]{1,11}", name.strip()):
-                members.setdefault(name.strip(), []).append(code)
-    return {name: members[name] for name in sorted(members) if len(members[name]) >= _SMALLEST_LIST}
 
 
 # ------------------------------------------------------------------------------------------------- HTML
@@ -337,6 +215,10 @@ def _link(address: str, text: str) -> str:
 
 def _place_link(code: str) -> str:
     return _link(place_address(code), load_profiles()[code].title)
+
+
+def _row(label: str, text: str) -> str:
+    return f"<tr><th>{escape(label, quote=False)}</th><td>{escape(text, quote=False)}</td></tr>\n"
 
 
 def _table(head: Iterable[str], rows: Rows) -> str:
