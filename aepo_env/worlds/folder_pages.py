@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
 from aepo_env.corpus import Page
 from aepo_env.worlds.folder_markdown import markdown_to_html, without_closing_marks
 
@@ -59,6 +60,8 @@ def page_files(directory: Path) -> list[Path]:
         kind = "a file" if directory.exists() else "nothing"
         raise FolderError(f"{directory}: expected a folder of pages, found {kind}; give the folder that holds them.")
     listing = directory / "pages.jsonl"
+    if listing.is_symlink() and not stays_inside(listing, directory):
+        raise FolderError(f"{listing}: expected a file, found a link out of the folder; copy the file into the folder.")
     found = [listing] if listing.is_file() else list(_walk(directory))
     if not found:
         endings = ", ".join(PAGE_SUFFIXES)
@@ -66,8 +69,12 @@ def page_files(directory: Path) -> list[Path]:
     return found
 
 
+def stays_inside(path: Path, directory: Path) -> bool:
+    """Whether `path`, its links followed, lies in `directory`. Loops and dead ends are no error."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
 def _walk(directory: Path) -> Iterator[Path]:
-    root = directory.resolve()
     for folder, folders, names in os.walk(directory, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -75,7 +82,7 @@ def _walk(directory: Path) -> Iterator[Path]:
             if name.startswith(".") or path.suffix.lower() not in PAGE_SUFFIXES:
                 continue
             # A link may only stand for a file of this very folder: pages are shown to models.
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not stays_inside(path, directory):
                 continue
             if path.is_file():
                 yield path
@@ -87,8 +94,11 @@ def read_pages(directory: Path) -> Iterator[Page]:
     if files[0].name == "pages.jsonl" and files[0].parent == directory:
         yield from _listed_pages(files[0])
         return
+    places: dict[str, str] = {}
     for path in files:
-        yield _file_page(path, path.relative_to(directory))
+        page = _file_page(path, path.relative_to(directory))
+        _claim(page.address, str(path), places)
+        yield page
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -175,15 +185,23 @@ def _addresses_by_title(path: Path) -> dict[str, str]:
             raise FolderError(f'{place}: expected the field "text" or "html", found neither; fill one in.')
         _links(record, place)
         address = _address(record, title, place)
-        if address in places:
-            raise FolderError(
-                f"{place}: the address {address} is already that of {places[address]}; give each page its own url."
-            )
-        places[address] = place
+        _claim(address, place, places)
         by_title.setdefault(title, address)
     if not places:
         raise FolderError(f"{path}: expected one page a line, found an empty file; put pages in.")
     return by_title
+
+
+def _claim(address: str, place: str, places: dict[str, str]) -> None:
+    """Notes whose address it is, in whatever spelling. Raises FolderError when it is another page's."""
+    if len(address) > LONGEST_ADDRESS:
+        raise FolderError(f"{place}: an address of {len(address):,} characters, at most {LONGEST_ADDRESS:,} can be used.")
+    key = address_key(address)
+    if key in places:
+        raise FolderError(
+            f"{place}: the address {address} is already that of {places[key]}; give each page its own url or name."
+        )
+    places[key] = place
 
 
 def _address(record: dict[str, Any], title: str, place: str) -> str:
