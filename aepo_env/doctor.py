@@ -13,14 +13,14 @@ _EXTRAS = {
 
 def report() -> int:
     """Print what works; 0 when everything the environments need by default does, else 1."""
-    from aepo_env.sandbox.selftest import diagnose
+    from aepo_env.sandbox.doctor import diagnose
 
     print(f"aepo_env {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}\n")
     healthy = True
     print("The python tool's box")
     for check in diagnose():
         healthy &= check.ok
-        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name}" + ("" if check.ok else f"\n       {check.remedy}"))
+        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:24} {check.note}")
     print("\nSearch index")
     healthy &= _search_index()
     print("\nOptional packages")

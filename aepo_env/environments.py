@@ -24,13 +24,13 @@ from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool
 from aepo_env.worlds.world import World
 
-Split = Literal["train", "dev", "test"]
+Split = Literal["train", "dev", "test", "all"]
 
 
 def web(
     *,
     corpus: str | os.PathLike[str] = "generated",
-    split: str = "train",
+    split: Split | None = None,
     world_seed: int = 0,
     difficulty: str = "medium",
     pages: int | None = None,
@@ -47,7 +47,8 @@ def web(
 
     Args:
         corpus: "generated" (a fictional web, endless), "factbook" (real facts; extra `factbook`), or a folder.
-        split: "train", "dev" or "test": generated worlds of different splits share no name; "all" for a folder.
+        split: "train" (default), "dev" or "test": generated worlds of different splits share no name. A folder's
+            questions may be split too; its default is "all".
         world_seed: another seed is another generated world.
         difficulty: of the generated web: "tiny", "easy", "medium" or "hard".
         pages: of the generated web; None: as many as the difficulty says.
@@ -89,24 +90,24 @@ def code(
 def open_world(
     corpus: str | os.PathLike[str] = "generated",
     *,
-    split: str = "train",
+    split: Split | None = None,
     seed: int = 0,
     difficulty: str = "medium",
     pages: int | None = None,
 ) -> World:
     """The world behind `web`; opened once per process and shared by all environments over it."""
     if corpus == "generated":
-        return _generated_web(split, seed, difficulty, pages)
+        return _generated_web(split or "train", seed, difficulty, pages)
     if corpus == "factbook":
-        return _factbook(split, seed)
+        return _factbook(split or "train", seed)
     path = Path(corpus)
     if not path.is_dir():
         raise ValueError(f'corpus is "generated", "factbook" or a folder of pages; there is no folder {str(corpus)!r}.')
-    return _folder(path.resolve(), split)
+    return _folder(path.resolve(), split or "all")
 
 
 @functools.lru_cache(maxsize=8)
-def _generated_web(split: str, seed: int, difficulty: str, pages: int | None) -> World:
+def _generated_web(split: Any, seed: int, difficulty: str, pages: int | None) -> World:
     from aepo_env.worlds.web import generated_web
 
     given = {} if pages is None else {"pages": pages}
@@ -114,27 +115,27 @@ def _generated_web(split: str, seed: int, difficulty: str, pages: int | None) ->
 
 
 @functools.lru_cache(maxsize=8)
-def _generated_code(split: str, seed: int, difficulty: str) -> World:
+def _generated_code(split: Any, seed: int, difficulty: Any) -> World:
     from aepo_env.worlds.code import generated_code
 
     return generated_code(split=split, seed=seed, difficulty=difficulty)
 
 
 @functools.lru_cache(maxsize=8)
-def _factbook(split: str, seed: int) -> World:
+def _factbook(split: Any, seed: int) -> World:
     from aepo_env.worlds.factbook import factbook_world
 
     return factbook_world(split=split, seed=seed)
 
 
-def _folder(path: Path, split: str) -> World:
+def _folder(path: Path, split: Any) -> World:
     from aepo_env.worlds.folder import folder_world
 
     return folder_world(path, split=split)
 
 
 def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mapping[str, Any] | None]) -> list[Tool]:
-    makers = {
+    makers: dict[str, Any] = {
         "search": functools.partial(SearchTool, world.corpus),
         "browse": functools.partial(BrowseTool, world.corpus),
         "python": PythonTool,
