@@ -26,6 +26,8 @@ from aepo_env.worlds.world import World
 
 Split = Literal["train", "dev", "test", "all"]
 
+_SIFTED = 5_000  # how many tasks are looked through for the families asked for; generated worlds never end
+
 
 def web(
     *,
@@ -52,7 +54,7 @@ def web(
         world_seed: another seed is another generated world.
         difficulty: of the generated web: "tiny", "easy", "medium" or "hard".
         pages: of the generated web; None: as many as the difficulty says.
-        families: only tasks of these families ("web/2-hop"); None: all.
+        families: only tasks of these families ("web/2-hop"), out of the first 5,000; None: all.
         tools: which of "search", "browse" and "python", in the order the system prompt lists them.
         search, browse, python: settings of those tools, by the names of their arguments.
         reward: a name in `aepo_env.rewards`.
@@ -160,6 +162,12 @@ def _put_together(
     render_mode: str | None,
 ) -> ToolEnv:
     tasks: Sequence[Task] = world.tasks
+    if families is not None:
+        first = [tasks[i] for i in range(min(len(tasks), _SIFTED))]
+        tasks = [task for task in first if task.family in families]
+        if not tasks:
+            known = ", ".join(sorted({task.family for task in first}))
+            raise ValueError(f"No task is of the families {', '.join(families)}; this world has {known}.")
     try:
         all_limits = Limits(**(limits or {}))
     except TypeError as error:
