@@ -147,6 +147,11 @@ def test_mistakes_in_the_arguments_are_told() -> None:
         generated_code().tasks[10**9]
 
 
+def test_families_can_be_chosen() -> None:
+    tasks = generated_code(families=("code/text", "code/dates")).tasks[:60]
+    assert {task.family for task in tasks} == {"code/text", "code/dates"}
+
+
 def test_a_difficulty_of_ones_own_keeps_to_its_families() -> None:
     own = Difficulty("own", rows=4, digits=3, families=("dates",), state_share=1.0)
     tasks = generated_code(difficulty=own).tasks[:50]
