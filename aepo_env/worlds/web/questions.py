@@ -124,7 +124,7 @@ class WebTasks(Sequence[Task]):
         answers = self._answers(asked, facts[winner][asked.id])
         told = [_told(walk) | {"measure": measure.id} for walk in walks]
         plan = {"operation": "largest" if largest else "smallest", "walks": told, "asked": asked.id}
-        return _Draft(question, answers, _answer_kind(asked), plan, self._gold_of_ends(walks))
+        return _Draft(question, answers, _answer_kind(asked), plan, self._walker.gold(*walks, ends=True))
 
     def _counting(self, rng: random.Random) -> _Draft:
         """How many entities have one value: the length of a list page."""
@@ -224,12 +224,6 @@ class WebTasks(Sequence[Task]):
         """The entity a walk ends at, in words: "Keld" or "the birthplace of Mira Tol"."""
         nouns = self._walker.nouns(rng, walk)
         return "the " + walk.chain(nouns) if nouns else walk.mention
-
-    def _gold_of_ends(self, walks: list[Walk]) -> list[str]:
-        ends = [self._walker.walk(random.Random(0), 0, start=walk.end) for walk in walks]
-        return self._walker.gold(*walks) + [
-            address for end in ends for address in self._walker.gold(end) if address not in self._walker.gold(*walks)
-        ]
 
     def _form(self, rng: random.Random, forms: tuple[str, ...]) -> str:
         return rng.choice(forms[: self._graph.difficulty.question_wordings])
