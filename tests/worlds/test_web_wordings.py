@@ -77,3 +77,9 @@ def test_a_sentence_cut_off_in_a_snippet_is_not_read():
     assert read_value("Yes. Keld Works was founded by Mira…", "company.founder", "Keld Works", snippet=True) is None
     whole = "… yes. Mira Tol opened Keld Works. More"
     assert read_value(whole, "company.founder", "Keld Works", snippet=True) == "Mira Tol"
+
+
+def test_nouns_of_one_kind_are_distinct():
+    for kind in KINDS:
+        nouns = Counter(noun for relation in relations_of(kind) for noun in relation.nouns)
+        assert max(nouns.values()) == 1, nouns.most_common(2)

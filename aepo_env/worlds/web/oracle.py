@@ -140,7 +140,10 @@ class WebOracle:
                     raise _Lost
                 return self._hits[0].title
             return name
-        relation, wanted = start["clue"]
+        return (yield from self._told_apart(name, *start["clue"]))
+
+    def _told_apart(self, name: str, relation: str, wanted: str) -> Turns[str]:
+        """The title of that bearer of a name whose `relation` has the value `wanted`."""
         self._thought = f"I need the {RELATIONS[relation].nouns[0]} of each {name}."
         tried: set[str] = set()
         for query in (f"{name} {wanted}", name):

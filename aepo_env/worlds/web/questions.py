@@ -10,6 +10,7 @@ Left out: questions that no page answers.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 from aepo_env.tasks import Task
@@ -43,7 +44,6 @@ class WebTasks(Sequence[Task]):
         self._count = count
         self._name = name
         self._walker = Walker(graph)
-        self._groups: dict[int, list[tuple[Relation, int, list[int]]]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -207,14 +207,18 @@ class WebTasks(Sequence[Task]):
                         return walk
         raise Unsuitable
 
+    @cached_property
+    def _groups(self) -> dict[int, list[tuple[Relation, int, list[int]]]]:
+        """Groups with a list page, by size."""
+        groups: dict[int, list[tuple[Relation, int, list[int]]]] = {}
+        for group in self._graph.listed():
+            groups.setdefault(len(group[2]), []).append(group)
+        return groups
+
     def _group(self, rng: random.Random) -> tuple[Relation, int, list[int]]:
         """A group with a list page; sizes are drawn by the square root of how many groups have them."""
-        if not self._groups:
-            for group in self._graph.listed():
-                self._groups.setdefault(len(group[2]), []).append(group)
-            self._groups.setdefault(0, [])
         sizes = sorted(self._groups)
-        if len(sizes) < 2:
+        if not sizes:
             raise Unsuitable
         # By number of groups nearly every answer would be 2 or 3; evenly, a few large groups would be asked for ever.
         size = rng.choices(sizes, [len(self._groups[size]) ** 0.5 for size in sizes])[0]
