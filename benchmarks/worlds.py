@@ -1,7 +1,7 @@
 """Figures of the generated worlds: can an oracle solve them through the tools, can a guesser without tools?
 
-    python -m benchmarks.worlds                                     # the web, every preset, train
-    python -m benchmarks.worlds --difficulty medium --split test --tasks 500
+    python -m benchmarks.worlds                                     # every world and difficulty, train
+    python -m benchmarks.worlds --world web --difficulty medium --split test --tasks 500
     python -m benchmarks.worlds --stream 100000                     # seconds and memory to write that many pages
 
 One row per family: share of tasks the oracle solves through search, browse and python; tool calls it needs; the best
@@ -27,6 +27,8 @@ from aepo_env.rewards.reward import Score
 from aepo_env.tasks import Task
 from aepo_env.tools.python import PythonTool
 from aepo_env.tools.tool import Tool
+from aepo_env.worlds.code import generated_code
+from aepo_env.worlds.code.difficulty import DIFFICULTIES
 from aepo_env.worlds.web import PRESETS, generated_web, web_pages
 from aepo_env.worlds.world import World
 from benchmarks.guesser import Guesser
@@ -42,8 +44,14 @@ def web(split: str, difficulty: str, even: bool) -> World:
     return generated_web(split=split, difficulty=settings)  # type: ignore[arg-type]
 
 
+def code(split: str, difficulty: str, even: bool) -> World:
+    """The generated puzzles for the python tool; their families are even already."""
+    return generated_code(split=split, difficulty=difficulty)  # type: ignore[arg-type]
+
+
 WORLDS: dict[str, tuple[Callable[[str, str, bool], World], Sequence[str]]] = {
     "web": (web, tuple(PRESETS)),
+    "code": (code, tuple(DIFFICULTIES)),
 }
 """By name: a maker (split, difficulty, even) -> World, and the difficulties it knows."""
 

@@ -10,6 +10,7 @@ Left out: questions that no page answers.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
@@ -44,6 +45,18 @@ class WebTasks(Sequence[Task]):
         self._count = count
         self._name = name
         self._walker = Walker(graph)
+
+    def of_families(self, families: Sequence[str]) -> "WebTasks":
+        """The same world's tasks of these families ("web/2-hop") alone, in the shares they have among each other.
+
+        Raises ValueError for a family the difficulty does not have.
+        """
+        known = [f"web/{family}" for family, weight in self._graph.difficulty.mix if weight]
+        if not families or set(families) - set(known):
+            raise ValueError(f"Expected families out of {', '.join(known)}, got {', '.join(families) or 'none'}.")
+        mix = tuple((family, weight) for family, weight in self._graph.difficulty.mix if f"web/{family}" in families)
+        graph = replace(self._graph, difficulty=replace(self._graph.difficulty, mix=mix))
+        return WebTasks(graph, count=self._count, name=f"{self._name}/{'+'.join(family for family, _ in mix)}")
 
     def __len__(self) -> int:
         return self._count
