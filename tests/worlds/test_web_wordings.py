@@ -79,6 +79,26 @@ def test_a_sentence_cut_off_in_a_snippet_is_not_read():
     assert read_value(whole, "company.founder", "Keld Works", snippet=True) == "Mira Tol"
 
 
+@pytest.mark.parametrize("relation", RELATIONS.values(), ids=RELATIONS)
+def test_rows_are_read_from_a_snippet_where_they_end_for_certain(relation):
+    title, noun = "Sotra Palen", KINDS[relation.kind].noun
+    other = next(one for one in relations_of(relation.kind) if one is not relation)
+    for label in relation.labels:
+        row = f"{label}: {example(relation)}"
+        for after in (f" {other.labels[0]}: x", f" - {other.labels[0]}: x", f" {title} is a {noun}.", " ## Notes", ""):
+            assert read_value(f"It is so. {row}{after}", relation.id, title, snippet=True) == example(relation)
+        assert read_value(f"It is so. {row}…", relation.id, title, snippet=True) is None
+        if relation.leads_to_entity:
+            assert read_value(f"It is so. {row} of the Note: x", relation.id, title, snippet=True) is None
+
+
+def test_no_label_ends_with_another_of_its_kind():
+    """A snippet may begin in the middle of a label."""
+    for kind in KINDS:
+        labels = [label for relation in relations_of(kind) for label in relation.labels]
+        assert not [(a, b) for a in labels for b in labels if a != b and a.endswith(f" {b}")]
+
+
 def test_nouns_of_one_kind_are_distinct():
     for kind in KINDS:
         nouns = Counter(noun for relation in relations_of(kind) for noun in relation.nouns)

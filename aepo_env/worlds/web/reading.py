@@ -10,7 +10,7 @@ import re
 from functools import cache
 
 from aepo_env.worlds.web.pages import short_subjects
-from aepo_env.worlds.web.relations import RELATIONS
+from aepo_env.worlds.web.relations import RELATIONS, relations_of
 from aepo_env.worlds.web.schema import WORDS
 
 _LINK_MARK = re.compile(r" ?\[\d+\]")
@@ -28,18 +28,24 @@ def without_marks(text: str) -> str:
 def read_value(text: str, relation: str, title: str, *, snippet: bool = False) -> str | None:
     """The value of `relation` that `text` states for the page's subject `title`; None when it does not.
 
-    A snippet may begin or end in the middle of a sentence: there only whole sentences count, and rows do not.
+    A snippet is one line that may begin or end anywhere: there only whole sentences and rows count.
     """
     text = without_marks(text)
-    sentences, row = _patterns(relation)
+    sentences, row, row_in_line = _patterns(relation)
     subjects = _subjects(RELATIONS[relation].kind, title)
     found = next((one for pattern in sentences for one in pattern.finditer(text) if one["s"] in subjects), None)
-    if found is None and not snippet:
-        found = row.search(text)
+    if found is None:
+        found = row_in_line.search(_ends_marked(text, title)) if snippet else row.search(text)
     if found is None:
         return None
     value = found["o"].strip()
     return value.replace(",", "") if RELATIONS[relation].target == "number" else value
+
+
+def _ends_marked(snippet: str, title: str) -> str:
+    """A snippet with a mark where the rows above the first sentence of an article end."""
+    name = re.escape(_NUMERAL.sub("", title))
+    return re.sub(rf" (?={name}(?: is a |, also called )|This article is about )", " ## ", snippet)
 
 
 def _subjects(kind: str, title: str) -> set[str]:
@@ -50,8 +56,8 @@ def _subjects(kind: str, title: str) -> set[str]:
 
 
 @cache
-def _patterns(relation_id: str) -> tuple[tuple[re.Pattern[str], ...], re.Pattern[str]]:
-    """What sentences and a row look like that state this relation: subject in group s, value in group o."""
+def _patterns(relation_id: str) -> tuple[tuple[re.Pattern[str], ...], re.Pattern[str], re.Pattern[str]]:
+    """What states this relation: sentences (subject in group s, value in group o), a row, a row within one line."""
     relation = RELATIONS[relation_id]
     value = f"(?P<o>{_VALUE.get(relation.target, _ENTITY)})"
     sentences = [
@@ -61,9 +67,12 @@ def _patterns(relation_id: str) -> tuple[tuple[re.Pattern[str], ...], re.Pattern
     # "a" may have become "an" before a vowel; escaped blanks stay blanks.
     sentences = [re.sub(r"\b([aA])\\ \(\?P<o>", r"\1n?\\ (?P<o>", sentence) for sentence in sentences]
     labels = "|".join(re.escape(label) for label in relation.labels)
+    all_labels = "|".join(re.escape(label) for other in relations_of(relation.kind) for label in other.labels)
+    row_end = rf"(?=\s+(?:-\s+)?(?:{all_labels})\s*[:|]|\s+##|\s*$)"
     return (
         tuple(re.compile(rf"(?:(?<=[.!?] )|(?<=\n)){sentence}(?=\s|$)") for sentence in sentences),
         re.compile(rf"^[-*•\s|]*(?:{labels})\s*[:|]\s*{value}[\s|]*$", re.MULTILINE),
+        re.compile(rf"(?:^|\s)(?:{labels})\s*[:|]\s*{value}{row_end}"),
     )
 
 
