@@ -195,7 +195,9 @@ def _addresses_by_title(path: Path) -> dict[str, str]:
 def _claim(address: str, place: str, places: dict[str, str]) -> None:
     """Notes whose address it is, in whatever spelling. Raises FolderError when it is another page's."""
     if len(address) > LONGEST_ADDRESS:
-        raise FolderError(f"{place}: an address of {len(address):,} characters, at most {LONGEST_ADDRESS:,} can be used.")
+        raise FolderError(
+            f"{place}: an address of {len(address):,} characters, at most {LONGEST_ADDRESS:,} can be used."
+        )
     key = address_key(address)
     if key in places:
         raise FolderError(

@@ -105,7 +105,7 @@ def test_a_tree_of_files(tmp_path):
 
 
 def test_markdown_escapes_what_is_not_markup():
-    source = markdown_to_html("a <script> *b* **c** `<d>` [e](x.md \"t\") [f](javascript:1)\n\n```\n<g>\n", "T & U")
+    source = markdown_to_html('a <script> *b* **c** `<d>` [e](x.md "t") [f](javascript:1)\n\n```\n<g>\n', "T & U")
     assert "<title>T &amp; U</title>" in source
     assert "&lt;script&gt; <em>b</em> <strong>c</strong> <code>&lt;d&gt;</code>" in source
     assert '<a href="x.md">e</a>' in source
