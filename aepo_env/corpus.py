@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from aepo_env.browser.addresses import address_key
 from aepo_env.browser.reader import plain_text
 from aepo_env.browser.source import Document, FetchFailed, FetchTimedOut, PageNotFound
-from aepo_env.search import store
+from aepo_env.search import lookups, store
 from aepo_env.search.engine import Hit, SearchFailed, SearchTimedOut
 from aepo_env.search.snippet import snippet
 from aepo_env.search.store import CorpusError
@@ -32,8 +32,6 @@ from aepo_env.search.words import query_words, title_key, words
 
 __all__ = ["Corpus", "CorpusError", "Page", "cached_corpus"]
 
-TITLE_WEIGHT = 4.0  # a query word in the title counts as much as this many in the text
-MOST_REDIRECTS = 10
 _LOOK_UP_SECONDS = 10.0
 _NO_TITLE = "Untitled"
 
@@ -126,7 +124,9 @@ class Corpus:
         terms = query_words(query)
         try:
             with self._lend(seconds) as connection:
-                rows = [_page_row(connection, number) for number in _ranked(connection, query, terms, limit)]
+                rows = [
+                    lookups.page_row(connection, number) for number in lookups.ranked(connection, query, terms, limit)
+                ]
         except TimeoutError:
             raise SearchTimedOut(f"The search did not finish within {seconds:g} s.") from None
         except sqlite3.Error as error:
@@ -140,7 +140,7 @@ class Corpus:
         """
         try:
             with self._lend(seconds) as connection:
-                row = _follow(connection, address)
+                row = lookups.follow(connection, address)
         except TimeoutError:
             raise FetchTimedOut(f"The page did not come within {seconds:g} s.") from None
         except sqlite3.Error as error:
@@ -153,8 +153,8 @@ class Corpus:
     def address_of(self, title: str) -> str | None:
         """The address of the (first) page or redirect with this title, case, accents and punctuation aside."""
         with self._lend(_LOOK_UP_SECONDS) as connection:
-            for number in _titled(connection, title, 1):
-                return str(_page_row(connection, number)[0])
+            for number in lookups.titled(connection, title, 1):
+                return str(lookups.page_row(connection, number)[0])
         return None
 
     def pages(self) -> Iterator[tuple[str, str, str]]:
@@ -182,95 +182,25 @@ _opened: "weakref.WeakValueDictionary[tuple[str, int, int, int], Corpus]" = weak
 def _write(connection: sqlite3.Connection, pages: Iterable[Page]) -> None:
     connection.execute("BEGIN")
     for page in pages:
-        address, title = _storable(page.address), _storable(page.title) or _NO_TITLE
+        address, title = lookups.storable(page.address), lookups.storable(page.title) or _NO_TITLE
         if not address:
             raise ValueError(f"Expected a page with an address, got the page {title!r} without one.")
         try:
             if page.redirect:
-                row = (address, address_key(address), title_key(title), _storable(page.redirect))
+                row = (address, address_key(address), title_key(title), lookups.storable(page.redirect))
                 connection.execute("INSERT INTO redirects VALUES (?, ?, ?, ?)", row)
                 continue
-            text = _storable(page.text or plain_text(page.html))
+            text = lookups.storable(page.text or plain_text(page.html))
             number = connection.execute(
                 "INSERT INTO pages (address, address_key, title, title_key, html, text) VALUES (?, ?, ?, ?, ?, ?)",
-                (address, address_key(address), title, title_key(title), _storable(page.html), text),
+                (address, address_key(address), title, title_key(title), lookups.storable(page.html), text),
             ).lastrowid
         except sqlite3.IntegrityError:
             raise ValueError(f"Expected every page at its own address, got {address!r} twice.") from None
-        index_row = (number, " ".join(words(title)), " ".join(words(text)))
+        index_row = (number, " ".join(words(title)), " ".join([*words(text), store.EVERY_PAGE]))
         connection.execute("INSERT INTO word_index (rowid, title, body) VALUES (?, ?, ?)", index_row)
     connection.execute("COMMIT")
     store.finish(connection)
-
-
-def _storable(text: str) -> str:
-    """`text` without lone surrogates, which UTF-8 cannot hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _ranked(connection: sqlite3.Connection, query: str, terms: list[str], limit: int) -> list[int]:
-    """Numbers of the best pages: those with exactly this title, then by BM25; ties in the order of building."""
-    titled = _titled(connection, query, limit)
-    if not terms:
-        return titled
-    match = " OR ".join(f'"{term}"' for term in terms)  # letters and digits only: nothing to escape
-    rows = connection.execute(
-        "SELECT rowid FROM word_index WHERE word_index MATCH ? ORDER BY bm25(word_index, ?, 1.0), rowid LIMIT ?",
-        (match, TITLE_WEIGHT, limit + len(titled)),
-    )
-    return list(dict.fromkeys([*titled, *(row[0] for row in rows)]))[:limit]
-
-
-def _titled(connection: sqlite3.Connection, title: str, limit: int) -> list[int]:
-    """Numbers of the pages with this title, then of those that a redirect with this title leads to."""
-    key = _storable(title_key(title))
-    if not key:
-        return []
-    rows = connection.execute(
-        "SELECT id FROM pages WHERE title_key = ? ORDER BY title <> ?, id LIMIT ?", (key, _storable(title), limit)
-    )
-    numbers = [row[0] for row in rows]
-    if len(numbers) < limit:
-        sources = connection.execute(
-            "SELECT address FROM redirects WHERE title_key = ? ORDER BY rowid LIMIT ?", (key, limit)
-        ).fetchall()
-        targets = [_follow(connection, address) for (address,) in sources]
-        for target in filter(None, targets):
-            numbers += connection.execute("SELECT id FROM pages WHERE address = ?", target[:1]).fetchone()
-    return list(dict.fromkeys(numbers))[:limit]
-
-
-def _page_row(connection: sqlite3.Connection, number: int) -> tuple[str, str, str]:
-    row: tuple[str, str, str] = connection.execute(
-        "SELECT address, title, text FROM pages WHERE id = ?", (number,)
-    ).fetchone()
-    return row
-
-
-def _follow(connection: sqlite3.Connection, address: str) -> tuple[str, str, str, str] | None:
-    """(address, title, html, text) of the page at the end of the redirects; None if there is none."""
-    seen: set[str] = set()
-    while len(seen) <= MOST_REDIRECTS and (key := _storable(address_key(address))) not in seen:
-        seen.add(key)
-        exact = _storable(address)
-        page: tuple[str, str, str, str] | None = connection.execute(
-            "SELECT address, title, html, text FROM pages WHERE address = ?1 "
-            "UNION ALL SELECT * FROM (SELECT address, title, html, text FROM pages WHERE address_key = ?2 "
-            "ORDER BY id LIMIT 1) LIMIT 1",
-            (exact, key),
-        ).fetchone()
-        if page is not None:
-            return page
-        redirect = connection.execute(
-            "SELECT target FROM redirects WHERE address = ?1 "
-            "UNION ALL SELECT * FROM (SELECT target FROM redirects WHERE address_key = ?2 ORDER BY rowid LIMIT 1) "
-            "LIMIT 1",
-            (exact, key),
-        ).fetchone()
-        if redirect is None:
-            return None
-        (address,) = redirect
-    return None
 
 
 def _as_html(title: str, text: str) -> str:
