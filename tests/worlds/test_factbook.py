@@ -1,4 +1,4 @@
-"""The Factbook as a world: strict reading of facts, provable questions, disjoint splits, an oracle that finds it all."""
+"""The Factbook as a world: strict reading of facts, provable questions, disjoint splits, an oracle that finds all."""
 
 import importlib.metadata
 import os
@@ -210,7 +210,7 @@ def test_every_hop_stands_on_its_page(factbook, readable, split):
 
 def test_the_answer_stands_in_the_last_proof(factbook):
     for family, tasks in each_family("test", 300):
-        if family.endswith("hop") or family.endswith("comparison"):
+        if family.endswith(("hop", "comparison")):
             assert [task for task in tasks if task.answers[0] not in task.metadata["path"][-1]["text"]] == []
 
 
