@@ -7,6 +7,7 @@ Started by aepo_env/sandbox/host_process.py with one connected socket. First mes
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -26,6 +27,8 @@ def main(descriptor: int, owner: int) -> None:
     # Ctrl-C in a terminal is for the trainer, which then closes us; SIGTERM still ends us, and the box with us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.stack_size(512 << 10)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # four descriptors for each branch
     box: Box | None = None
     try:
         with contextlib.suppress(Disconnected, OutOfTime):
@@ -58,8 +61,8 @@ def _serve(box: Box, connection: socket.socket, owner_pidfd: int) -> None:
             return  # the owner or the box has ended
         request, _ = receive_message(connection, 10.0)
         try:
-            branch = box.start(request["seed"])
+            owners_end = begin(box, box.start(request["seed"]))
         except ForkFailed as failure:
             send_message(connection, {"refused": str(failure)})
         else:
-            hand_over(connection, begin(box, branch))
+            hand_over(connection, owners_end)
