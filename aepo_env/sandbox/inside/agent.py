@@ -36,6 +36,9 @@ _C = ctypes.CDLL(None, use_errno=True)
 
 def main() -> None:
     """Never returns: a process of the box ends by SIGKILL, or when the supervisor has gone."""
+    os.closerange(CONTROL + 1, 1 << 16)
+    files.reserve(WORK)
+    files.reserve(NEW_WORK)
     boot = socket.socket(fileno=CONTROL)
     configuration = json.loads(boot.recv(1 << 20))
     for name, value in configuration["limits"].items():

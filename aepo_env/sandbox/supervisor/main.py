@@ -32,6 +32,7 @@ def main(descriptor: int, owner: int) -> None:
     box: Box | None = None
     try:
         with contextlib.suppress(Disconnected, OutOfTime):
+            _close_all_but(descriptor)
             connection = socket.socket(fileno=descriptor)
             owner_pidfd = os.pidfd_open(owner)
             request, _ = receive_message(connection, 30.0)
@@ -49,6 +50,13 @@ def main(descriptor: int, owner: int) -> None:
         if box is not None:
             box.close()
         os._exit(0)
+
+
+def _close_all_but(descriptor: int) -> None:
+    """Nothing inherited may reach the box: whatever is not closed on exec would be in every branch."""
+    os.set_inheritable(descriptor, False)
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 1 << 20)
 
 
 def _serve(box: Box, connection: socket.socket, owner_pidfd: int) -> None:
