@@ -89,6 +89,7 @@ class Box:
         kernel.has_ended(self.template.pidfd, 5.0)
         kernel.send_signal(self.pidfd, signal.SIGKILL)
         os.waitpid(self.bubblewrap, 0)
+        self._directories.close()
 
     def _reserve(self) -> None:
         """Admission: a place among the branches, and room for one branch's full memory on the machine."""
