@@ -242,18 +242,18 @@ def test_a_fork_takes_no_place_from_others_unless_it_must(sandbox: FakeSandbox) 
 
 
 def test_a_rebuild_keeps_the_callers_deadline() -> None:
-    sandbox = FakeSandbox(sleep=0.05)
+    sandbox = FakeSandbox(sleep=0.1)
     pool = InterpreterPool(sandbox)
     session = pickle.loads(pickle.dumps(cells(pool, Session(1), *["SLEEP"] * 10)))
     started = time.monotonic()
     with pytest.raises(ReplayFailed):
         pool.run(session, "1", 1.0, patience=0.2)
-    assert time.monotonic() - started < 0.45
+    assert time.monotonic() - started < 0.7
     assert sandbox.live == 0
 
 
 def test_waiting_for_a_place_keeps_the_deadline_and_says_so(sandbox: FakeSandbox) -> None:
-    sandbox.sleep = 0.5
+    sandbox.sleep = 1.0
     pool = InterpreterPool(sandbox, limit=1)
     blocker = threading.Thread(target=pool.run, args=(Session(1), "SLEEP", 5.0))
     blocker.start()
@@ -261,8 +261,8 @@ def test_waiting_for_a_place_keeps_the_deadline_and_says_so(sandbox: FakeSandbox
     started = time.monotonic()
     with pytest.raises(SandboxUnavailable, match="interpreters are busy"):
         pool.run(Session(2), "1", 0.1)
-    assert time.monotonic() - started < 0.4
-    assert output(pool, Session(2), "1 + 1")[0] == "2", "within a second the place is free"
+    assert time.monotonic() - started < 0.8
+    assert pool.run(Session(2), "1 + 1", 10.0)[0].output == "2\n", "once the place is free"
     blocker.join()
 
 
