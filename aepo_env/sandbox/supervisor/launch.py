@@ -100,8 +100,9 @@ def _command(plan: BoxPlan) -> list[str]:
         arguments += ["--ro-bind", outside, inside]
     for folder in plan.hidden:
         arguments += ["--tmpfs", folder, "--remount-ro", folder]
-    # not --dev: its /dev/ptmx would give branches a common line to talk over
-    arguments += ["--proc", "/proc", "--tmpfs", "/dev"]
+    # /proc read-only: where the trainer is root, other branches' files there are writable by their owner, who is us.
+    # Not --dev: its /dev/ptmx would give branches a common line to talk over.
+    arguments += ["--proc", "/proc", "--remount-ro", "/proc", "--tmpfs", "/dev"]
     for device in _DEVICES:
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
