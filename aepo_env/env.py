@@ -24,14 +24,15 @@ from aepo_env.episode import CallRecord, Episode, Limits
 from aepo_env.errors import ForkNotSupported
 from aepo_env.protocols.protocol import TextProtocol
 from aepo_env.protocols.tags import TagsProtocol
-from aepo_env.rewards.reward import Reward
-from aepo_env.rules import Rules
+from aepo_env.rules import EpisodeReward, Rules
 from aepo_env.spaces import MAX_TEXT, Unicode
 from aepo_env.tasks import Task, find_task
 from aepo_env.tools.tool import Forking, Tool
 from aepo_env.worlds.world import World
 
 RandomStreams = Literal["same", "split"]
+
+_LOOKED_THROUGH = 10_000  # tasks compared when one is asked for by its id; a generated task set has no end
 
 
 class Snapshot:
@@ -91,7 +92,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         self,
         tasks: Sequence[Task],
         tools: Sequence[Tool],
-        reward: Reward,
+        reward: EpisodeReward,
         *,
         limits: Limits | None = None,
         protocol: TextProtocol | None = None,

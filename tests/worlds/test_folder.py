@@ -68,7 +68,9 @@ def test_a_link_to_no_page_of_the_folder_stays_text(folder):
 
 
 def test_links_take_the_first_free_mention():
-    source = text_page("https://a/0", "T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")]).html
+    source = text_page(
+        "https://a/0", "T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")]
+    ).html
     assert '<a href="https://a/1">New York</a> and <a href="https://a/2">York</a>.' in source
 
 
