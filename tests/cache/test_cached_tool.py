@@ -269,7 +269,7 @@ class Engine:
     calls: int = 0
     failing: bool = False
 
-    def search(self, query: str, limit: int, seconds: float) -> list[Hit]:
+    def search(self, query: str, limit: int, seconds: float, snippet_characters: int = 200) -> list[Hit]:
         self.calls += 1
         if self.failing:
             raise SearchFailed("quota used up")
