@@ -197,7 +197,7 @@ def _write(connection: sqlite3.Connection, pages: Iterable[Page]) -> None:
             ).lastrowid
         except sqlite3.IntegrityError:
             raise ValueError(f"Expected every page at its own address, got {address!r} twice.") from None
-        index_row = (number, " ".join(words(title)), " ".join(words(text)))
+        index_row = (number, " ".join(words(title)), " ".join([*words(text), store.EVERY_PAGE]))
         connection.execute("INSERT INTO word_index (rowid, title, body) VALUES (?, ?, ?)", index_row)
     connection.execute("COMMIT")
     store.finish(connection)

@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 APPLICATION = 0x6165706F  # "aepo": written into the file's header
-FORMAT = 1  # raise it whenever the layout or the cutting of words changes
+FORMAT = 2  # raise it whenever the layout or the cutting of words changes
+EVERY_PAGE = "\ue000"  # a word put on every page; no page or query has it, for it is neither letter nor digit
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
