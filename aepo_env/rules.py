@@ -5,16 +5,19 @@ Shared by an environment and all its forks; holds nothing that changes. `ToolEnv
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from aepo_env.episode import CallRecord, Episode, Limits, Spent, StopReason, Turn
 from aepo_env.protocols.protocol import Answer, Call, Calls, Span, TextProtocol
-from aepo_env.rewards.reward import Reward
+from aepo_env.rewards.reward import Score
 from aepo_env.tools.tool import CallContext, Fault, Tool, ToolResult
 
 RESERVED_TOOL_NAMES = frozenset({"reset", "step", "fork", "snapshot", "restore", "state", "close", "render"})
 """Names no tool may have: an agent that could undo its mistakes would learn that none matters."""
+
+EpisodeReward = Callable[[Episode], Score]
+"""Scores a finished episode; any `Reward` of `aepo_env.rewards` is one."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class Rules:
         ValueError: two tools share a name, or a tool has a reserved one.
     """
 
-    def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: Reward) -> None:
+    def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: EpisodeReward) -> None:
         names = [tool.name for tool in tools]
         for name in names:
             if name in RESERVED_TOOL_NAMES:
@@ -80,9 +83,17 @@ class Rules:
                 outcome = _Outcome((), *unchanged, parsed.reason, None, stop)
         record, messages = self._conclude(episode, action, outcome, started)
         if record.stop_reason is not None and record.valid:
-            score = self.reward(record)
-            record = record._replace(rewards={**score.parts, "total": score.total})
+            record = self._scored(record)
         return Step(record, messages, outcome.answer.span if outcome.answer is not None else None)
+
+    def _scored(self, record: Episode) -> Episode:
+        """The finished record with its rewards; not valid, and without any, if the reward raises (a judge is down)."""
+        try:
+            score = self.reward(record)
+            return record._replace(rewards={**score.parts, "total": float(score.total)})
+        except Exception:
+            _log.exception("The reward raised on the answer %.200r of task %s", record.answer, record.task.id)
+            return record._replace(valid=False)
 
     def _run_calls(self, episode: Episode, calls: Sequence[Call], started: float) -> "_Outcome":
         """Run the calls of one turn in order, until a limit or a fault."""
@@ -101,7 +112,11 @@ class Rules:
                 refused, stop = "The episode's time is up.", StopReason.DEADLINE
             else:
                 used += 1
-                index = self._tool_index[call.tool]
+                index = self._tool_index.get(call.tool, -1)
+                if index < 0:  # a protocol over more tools than there are
+                    text = f"There is no tool {call.tool!r} here."
+                    records.append(CallRecord(call.tool, call.argument, call.span, text, refused=text))
+                    continue
                 seconds = min(limits.call_seconds, left)
                 context = CallContext(results, seconds, episode.seed, episode.task.id)
                 result = self._call(self.tools[index], states[index], call.argument, context)
@@ -119,19 +134,23 @@ class Rules:
 
     def _call(self, tool: Tool, state: Any, argument: str, context: CallContext) -> ToolResult:
         """One call; retryable faults are tried again, a tool that raises becomes a fault."""
+        end = time.perf_counter() + context.seconds
         try:
             result = tool.call(state, argument, context)
             if result.fault is not None and result.fault.retryable and self.limits.retries:
-                result = self._retry(tool, state, argument, context, result)
+                result = self._retry(tool, state, argument, context, result, end)
+            if not isinstance(result.text, str):
+                raise TypeError(f"its text must be a str; it is {type(result.text).__name__}")
         except Exception as error:
             _log.exception("The tool %r raised on %.200r", tool.name, argument)
             message = f"The tool {tool.name} failed: {type(error).__name__}: {error}"
             return ToolResult(message, state, fault=Fault("exception", message))
         return result
 
-    def _retry(self, tool: Tool, state: Any, argument: str, context: CallContext, result: ToolResult) -> ToolResult:
-        """Try a retryable fault again after growing pauses, while the call's deadline allows."""
-        end = time.perf_counter() + context.seconds
+    def _retry(
+        self, tool: Tool, state: Any, argument: str, context: CallContext, result: ToolResult, end: float
+    ) -> ToolResult:
+        """Try a retryable fault again after growing pauses, until `end`, when the first try's deadline ends."""
         for attempt in range(self.limits.retries):
             pause = 0.05 * 4**attempt
             if time.perf_counter() + pause >= end:
@@ -192,6 +211,8 @@ class Rules:
 
     def _notice(self, turns: int, tool_calls: int) -> str:
         """What the policy is told when it is about to run out of something."""
+        if turns >= self.limits.turns:
+            return ""
         if turns + 1 == self.limits.turns:
             return "\n(One turn is left: answer now.)"
         if tool_calls == self.limits.tool_calls and self.tools:

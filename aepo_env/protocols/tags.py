@@ -49,8 +49,11 @@ class TagsProtocol:
         self.stop = tuple(f"</{name}>" for name in (*self.tools, "answer"))
         names = "|".join((*self.tools, *_RESERVED))
         self._tag = re.compile(rf"<(/?)({names})>")
-        # Whatever a lenient reader could take for one of our tags: any case, spaces, attributes.
-        self._anything_like_a_tag = re.compile(rf"<(?=\s*/?\s*(?:{names})\b)", re.IGNORECASE)
+        # Whatever a lenient reader could take for one of our tags: any case, spaces, attributes. The spaces after the
+        # slash belong to it: two neighbouring runs of spaces would be split in every possible way, which is quadratic.
+        self._anything_like_a_tag = re.compile(rf"<(?=\s*(?:/\s*)?(?:{names})\b)", re.IGNORECASE)
+        ways = [f"<{name}>…</{name}>" for name in self.tools] + ["<answer>\\boxed{…}</answer>"]
+        self._no_call = Malformed(f"No call and no answer: write {' or '.join(ways)}.")
 
     def parse(self, text: str) -> Calls | Answer | Malformed:
         """Read one turn. Linear: every character is looked at a bounded number of times."""
@@ -74,7 +77,7 @@ class TagsProtocol:
             if name == "think":
                 if end >= 0:
                     position = end + len("</think>")
-                elif "<think>" in text[position:]:
+                elif text.find("<think>", position) >= 0:
                     return Malformed("<think> is opened twice and never closed.")
                 continue
             if end < 0:
@@ -95,8 +98,7 @@ class TagsProtocol:
             return answer
         if calls:
             return Calls(tuple(calls))
-        named = ", ".join(f"<{name}>…</{name}>" for name in self.tools)
-        return Malformed(f"No call and no answer: write {named} or <answer>\\boxed{{…}}</answer>.")
+        return self._no_call
 
     def render(self, text: str) -> str:
         """`<result>` around the text; anything in it that looks like one of our tags is defused to `&lt;…`."""

@@ -68,6 +68,8 @@ class HostProcess:
             raise SandboxUnavailable(f"the box host did not start ({failure}): {said}; {ASK_DOCTOR}") from failure
         if "failed" in answer:
             raise SandboxUnavailable(f"the box cannot be used: {answer['failed']}; {ASK_DOCTOR}")
+        if self.process.stderr is not None:
+            self.process.stderr.close()  # a host that serves has nothing more to say there
         missing: list[str] = answer["missing_packages"]
         return missing
 
@@ -101,7 +103,7 @@ class HostProcess:
 
 
 class SharedHost:
-    """The host for one plan in this process: started at first use, restarted after a crash, ended with its last user."""
+    """The host for one plan in this process: starts at first use, restarts after a crash, ends with its last user."""
 
     def __init__(self, plan: BoxPlan, user: int | None, source: Path) -> None:
         self._plan, self._user, self._source = plan, user, source

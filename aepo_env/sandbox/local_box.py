@@ -66,6 +66,7 @@ class LocalBox:
         self._packages = packages
         self._user = user
         self._source = source or Path(host_process.__file__).parent
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._host: host_process.SharedHost | None = None
         self._give_back: Any = None
@@ -89,6 +90,8 @@ class LocalBox:
             self._host = self._give_back = None
 
     def _borrowed_host(self) -> host_process.SharedHost:
+        if os.getpid() != self._owner:  # we are a forked child: a thread of the parent may have held the lock
+            self._owner, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if self._host is None:
                 plan = draw_up_plan(self.limits, self._packages, self._user, self._source)

@@ -13,7 +13,7 @@ from aepo_env.browser.source import PageNotFound
 from aepo_env.tasks import Task
 from aepo_env.worlds.folder import folder_world, read_questions, select_split, split_of
 from aepo_env.worlds.folder_markdown import markdown_to_html
-from aepo_env.worlds.folder_pages import FolderError, fingerprint, html_of_text, read_pages
+from aepo_env.worlds.folder_pages import FolderError, fingerprint, read_pages, text_page
 
 PAGES = [
     {"title": "Ada", "text": "Ada knew Bob & Eve <well>.\n\nShe was born in Rome.", "links": [["Bob", "Bob"]]},
@@ -68,7 +68,9 @@ def test_a_link_to_no_page_of_the_folder_stays_text(folder):
 
 
 def test_links_take_the_first_free_mention():
-    source = html_of_text("T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")])
+    source = text_page(
+        "https://a/0", "T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")]
+    ).html
     assert '<a href="https://a/1">New York</a> and <a href="https://a/2">York</a>.' in source
 
 

@@ -69,14 +69,18 @@ class FactbookOracle:
     # ---------------------------------------------------------------------------------------- reading
 
     def _open(self, title: str, reason: str) -> Move:
-        """Opens the page with exactly this title; a page that is open stays so."""
+        """Opens the page with exactly this title: the first one through search, later ones by their names."""
         if self._page == title:
             return self._text
-        hits = yield search(title, reason)
-        address = next((hit.address for hit in listed_hits(hits) if hit.title == title), "")
-        if not address:
-            raise NotFound(f"the page {title}")
-        part = yield browse(address, f"I open {title}.")
+        part = ""
+        if self._page:
+            part = yield browse(title, reason)
+        if not re.search(rf"^#*\s*{re.escape(title)}$", part, re.MULTILINE):
+            hits = yield search(title, reason)
+            address = next((hit.address for hit in listed_hits(hits) if hit.title == title), "")
+            if not address:
+                raise NotFound(f"the page {title}")
+            part = yield browse(address, f"I open {title}.")
         self._page, self._text, self._more = title, without_link_numbers(part), has_next_part(part)
         return self._text
 
