@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bs4 import Tag
 
 LONGEST_PAGE = 500_000  # characters of HTML: a few seconds of parsing at worst
-MOST_LINKS = 5_000
+MOST_LINKS = 1_000
 
 _DROPPED_NAMES = """
 applet area audio base button canvas command datalist dialog embed footer form frame iframe input link map
