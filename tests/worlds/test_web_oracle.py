@@ -72,7 +72,7 @@ def test_turns_are_short_regular_and_in_the_protocol():
 
 
 def test_it_searches_first_and_opens_a_page_only_when_the_snippet_lacks_the_fact():
-    env = environment("tiny", "train", snippet_characters=1000)
+    env = environment("tiny", "train", limit=1, snippet_characters=1000)
     for index in range(30):
         episode = play(env, Oracle(env), options={"task": index})
         tools = [call.tool for turn in episode.turns for call in turn.calls]
