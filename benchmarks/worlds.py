@@ -38,10 +38,11 @@ FITTED_ON = 2000
 
 def web(split: str, difficulty: str, even: bool) -> World:
     """The generated web; with `even`, every family as often as any other (the pages stay the same)."""
+    if not even:
+        return generated_web(split=split, difficulty=difficulty)  # type: ignore[arg-type]
     settings = PRESETS[difficulty]
-    if even:
-        settings = dataclasses.replace(settings, mix=tuple((family, 1.0) for family, _ in settings.mix))
-    return generated_web(split=split, difficulty=settings)  # type: ignore[arg-type]
+    mix = tuple((family, 1.0) for family, _ in settings.mix)
+    return generated_web(split=split, difficulty=dataclasses.replace(settings, mix=mix))  # type: ignore[arg-type]
 
 
 def code(split: str, difficulty: str, even: bool) -> World:
@@ -113,7 +114,7 @@ def report(name: str, split: str, difficulty: str, count: int, sandbox: str) -> 
     world = make(split, difficulty, False)
     seconds = time.perf_counter() - started
     pages = f"{len(world.corpus):,} pages, " if world.corpus is not None else ""
-    print(f"\n{world.name}: {name}, {difficulty}, {split}: {pages}made and indexed in {seconds:.1f} s")
+    print(f"\n{world.name}: {pages}made and indexed in {seconds:.1f} s")
 
     here = Guesser(world.tasks[:FITTED_ON]).rates(world.tasks[FITTED_ON : 2 * FITTED_ON])
     other = "train" if split != "train" else "dev"

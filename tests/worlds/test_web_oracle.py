@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from aepo_env.tools.browse import BrowseTool
-from aepo_env.tools.search import SearchTool
 
 from aepo_env.agent import Oracle, play
 from aepo_env.env import ToolEnv
 from aepo_env.episode import StopReason
 from aepo_env.rewards.reward import Score
+from aepo_env.tools.browse import BrowseTool
+from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool, ToolResult
 from tests.worlds.web_help import world
 
@@ -72,7 +72,7 @@ def test_turns_are_short_regular_and_in_the_protocol():
 
 
 def test_it_searches_first_and_opens_a_page_only_when_the_snippet_lacks_the_fact():
-    env = environment("tiny", "train", snippet_characters=1000)
+    env = environment("tiny", "train", limit=1, snippet_characters=1000)
     for index in range(30):
         episode = play(env, Oracle(env), options={"task": index})
         tools = [call.tool for turn in episode.turns for call in turn.calls]

@@ -207,10 +207,10 @@ class WebOracle:
 def _hits(result: str) -> list[_Hit]:
     """The hits of a search result: numbered titles, each with an address and a snippet below."""
     starts = list(re.finditer(r"^(\d+)\. (.+)$", result, re.MULTILINE))
+    ends = [*(start.start() for start in starts[1:]), len(result)]
     hits = []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
-        body = result[start.end() : following.start() if following else len(result)]
-        lines = [line.strip() for line in body.splitlines()]
+    for start, end in zip(starts, ends, strict=False):
+        lines = [line.strip() for line in result[start.end() : end].splitlines()]
         snippet = " ".join(line for line in lines if line and not re.match(r"https?://\S+$", line))
         hits.append(_Hit(int(start[1]), start[2].strip(), snippet))
     return hits
