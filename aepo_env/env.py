@@ -168,7 +168,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         if answer_span is not None:
             spans: tuple[tuple[str, int, int], ...] = (("answer", *answer_span),)
         else:
-            spans = tuple([(call.tool, *call.span) for call in turn.calls])
+            spans = tuple([(call.tool, call.span[0], call.span[1]) for call in turn.calls])
         return (
             turn.observation,
             episode.rewards["total"] if episode.rewards is not None else 0.0,

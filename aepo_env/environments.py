@@ -158,11 +158,10 @@ def _named(families: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mapping[str, Any] | None]) -> list[Tool]:
-    makers: dict[str, Any] = {
-        "search": functools.partial(SearchTool, world.corpus),
-        "browse": functools.partial(BrowseTool, world.corpus),
-        "python": PythonTool,
-    }
+    makers: dict[str, Any] = {"python": PythonTool}
+    if world.corpus is not None:
+        makers["search"] = functools.partial(SearchTool, world.corpus)
+        makers["browse"] = functools.partial(BrowseTool, world.corpus)
     if unknown := [name for name in names if name not in makers]:
         raise ValueError(f"tools are taken from {', '.join(makers)}; got {', '.join(map(repr, unknown))}.")
     made: list[Tool] = []

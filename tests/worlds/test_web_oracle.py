@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from aepo_env.tools.browse import BrowseTool
-from aepo_env.tools.search import SearchTool
 
 from aepo_env.agent import Oracle, play
 from aepo_env.env import ToolEnv
 from aepo_env.episode import StopReason
 from aepo_env.rewards.reward import Score
+from aepo_env.tools.browse import BrowseTool
+from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool, ToolResult
 from tests.worlds.web_help import world
 
