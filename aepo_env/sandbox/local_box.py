@@ -13,6 +13,8 @@ interpreters run in parallel. Usable after the trainer itself has forked: the ch
 What a cell finds: Python, its standard library and the listed packages (default numpy, imported beforehand), an empty
 directory /work (also /tmp) that is forked with it, no network, no other processes. What does not work there:
 subprocess, sockets, sqlite3 files (the directory hangs nowhere, so C code cannot ask for its path; ":memory:" works).
+What it can see of the rest: the number and processor times of the box's processes, and in its mount table from which
+paths the read-only folders come.
 """
 
 import contextlib
