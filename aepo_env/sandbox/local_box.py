@@ -51,9 +51,10 @@ GUARANTEES: Mapping[str, Guarantee] = {
 class LocalBox:
     """A sandbox (see interpreter.Sandbox). Boxes with equal limits and packages share one host process.
 
-    limits: per box and per interpreter. packages: installed packages shown in the box and imported beforehand.
-    user: run the host and the box as this user id (only root may); source: where that user finds this package's files,
-    when not here.
+    limits: per box and per interpreter. packages: installed packages shown in the box and imported beforehand; numpy
+    costs 1.3 ms a fork and saves 0.1 s an episode.
+    user: run the host and the box as this user id (only root may; without it, root's box is root without any right);
+    source: where that user finds this package's files, when not here.
     """
 
     def __init__(
