@@ -130,7 +130,7 @@ class Rules:
                     text = f"There is no tool {name!r} here."
                     records.append(CallRecord(name, argument, span, text, refused=text))
                     continue
-                seconds = min(limits.call_seconds, left)
+                seconds = left if left < limits.call_seconds else limits.call_seconds
                 context = CallContext(results, seconds, episode.seed, episode.task.id)
                 result = self._call(self.tools[index], states[index], argument, context, now + seconds)
                 if result.state is not states[index]:

@@ -107,7 +107,9 @@ class TagsProtocol:
 
     def render(self, text: str) -> str:
         """`<result>` around the text; anything in it that looks like one of our tags is defused to `&lt;…`."""
-        return f"<result>\n{self._anything_like_a_tag.sub('&lt;', text)}\n</result>"
+        if "<" in text:
+            text = self._anything_like_a_tag.sub("&lt;", text)
+        return f"<result>\n{text}\n</result>"
 
     def system_prompt(self, tools: Sequence[Tool]) -> str:
         """Instructions for a model that was not trained on this protocol."""
