@@ -24,8 +24,7 @@ from aepo_env.episode import NO_TURN, Episode, Limits
 from aepo_env.errors import ForkNotSupported
 from aepo_env.protocols.protocol import Span, TextProtocol
 from aepo_env.protocols.tags import TagsProtocol
-from aepo_env.rewards.reward import Reward
-from aepo_env.rules import Messages, Rules
+from aepo_env.rules import EpisodeReward, Messages, Rules
 from aepo_env.spaces import MAX_TEXT, Unicode
 from aepo_env.tasks import Task, find_task
 from aepo_env.tools.tool import Forking, Tool
@@ -91,7 +90,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         self,
         tasks: Sequence[Task],
         tools: Sequence[Tool],
-        reward: Reward,
+        reward: EpisodeReward,
         *,
         limits: Limits | None = None,
         protocol: TextProtocol | None = None,

@@ -5,16 +5,19 @@ Shared by an environment and all its forks; holds nothing that changes. `ToolEnv
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aepo_env.episode import CallRecord, Episode, Limits, Spent, StopReason, Turn
 from aepo_env.protocols.protocol import Answer, Call, Calls, Span, TextProtocol
-from aepo_env.rewards.reward import Reward
+from aepo_env.rewards.reward import Score
 from aepo_env.tools.tool import CallContext, Fault, Tool, ToolResult
 
 RESERVED_TOOL_NAMES = frozenset({"reset", "step", "fork", "snapshot", "restore", "state", "close", "render"})
 """Names no tool may have: an agent that could undo its mistakes would learn that none matters."""
+
+EpisodeReward = Callable[[Episode], Score]
+"""Scores a finished episode; any `Reward` of `aepo_env.rewards` is one."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ class Rules:
         ValueError: two tools share a name, or a tool has a reserved one.
     """
 
-    def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: Reward) -> None:
+    def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: EpisodeReward) -> None:
         names = [tool.name for tool in tools]
         for name in names:
             if name in RESERVED_TOOL_NAMES:

@@ -80,7 +80,9 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
 
 
 def _wrapped(text: str) -> str:
-    return "\n".join(
-        textwrap.fill(line, _WIDTH, replace_whitespace=False, drop_whitespace=False) if len(line) > _WIDTH else line
-        for line in text.split("\n")
-    )
+    """Long lines folded, indented as they began; short ones, such as code, as they are."""
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(textwrap.fill(line, _WIDTH, subsequent_indent=indent) if len(line) > _WIDTH else line)
+    return "\n".join(lines)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,29 @@ def test_a_tool_that_cannot_start_leaves_the_running_episode_whole() -> None:
     env.step("<hold>x</hold>")
     env.close()
     assert tool.open == 0
+
+
+class EndlessTasks(Sequence[Task]):
+    """Makes its tasks one by one; going through all of them would take for ever."""
+
+    made = 0
+
+    def __len__(self) -> int:
+        return 2**62
+
+    def __getitem__(self, index: Any) -> Any:
+        self.made += 1
+        return Task(f"task-{index}", f"What is {index}?", (str(index),))
+
+
+def test_looking_an_id_up_in_an_endless_task_set_ends() -> None:
+    tasks = EndlessTasks()
+    env = make_env(tasks=tasks)
+    assert env.reset(seed=1, options={"task": "task-7"})[1]["task_id"] == "task-7"
+    with pytest.raises(ValueError, match="give its index"):
+        env.reset(options={"task": "nobody"})
+    assert tasks.made < 20_000
+    assert env.reset(options={"task": 2**61})[1]["task_id"] == f"task-{2**61}"
 
 
 def test_an_empty_task_set_is_refused() -> None:

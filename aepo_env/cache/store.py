@@ -22,6 +22,7 @@ SCHEMA = {
     "claims": "CREATE TABLE claims (key BLOB PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL)",
 }
 LONGEST_CLAIM = 600.0  # seconds; a claim that pretends to last longer (a clock was set back) counts as expired
+LARGEST_VALUE = 64 * 2**20  # bytes
 
 Result = TypeVar("Result")
 
@@ -167,7 +168,10 @@ class CacheStore:
         connection = sqlite3.connect(
             address, timeout=self._wait_seconds, isolation_level=None, check_same_thread=False, uri=True
         )
+        # The file may come from anybody.
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
         return connection
 
     def _connect_writable(self) -> sqlite3.Connection:

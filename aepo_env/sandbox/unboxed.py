@@ -44,7 +44,7 @@ class UnboxedUnsafe:
 
     def start(self, seed: int) -> "UnboxedInterpreter":
         """A fresh interpreter, `random` started from `seed`. Raises SandboxUnavailable."""
-        live = len(self._interpreters)
+        live = sum(interpreter.is_live() for interpreter in list(self._interpreters))
         if live >= self.limits.branches:
             raise SandboxUnavailable(f"{live} interpreters are live, the limit is {self.limits.branches}")
         interpreter = UnboxedInterpreter(self.limits, seed)
@@ -117,6 +117,9 @@ class UnboxedInterpreter:
 
     def fork(self, *, rng: Literal["same", "split"], seed: int) -> "UnboxedInterpreter":
         raise ForkRefused("an unboxed interpreter cannot be forked; use LocalBox, or replay its cells in a fresh one")
+
+    def is_live(self) -> bool:
+        return self._finalizer.alive
 
     def close(self) -> None:
         self._ended = self._ended or "it was closed"

@@ -35,6 +35,11 @@ def clean(text: str) -> str:
     return " ".join(_HOSTILE.sub("", text).split())
 
 
+def plain_letters(text: str) -> str:
+    """`text` with Latin letters freed of accents and lowered where needed, character for character: places stay."""
+    return text if text.isascii() else text.translate(_PLAIN_LETTERS)
+
+
 def cut(text: str, characters: int) -> str:
     """The beginning of `text`, at most `characters` long, ending at the end of a word where one is near."""
     if len(text) <= characters:
@@ -66,9 +71,8 @@ def _places(text: str, query: Sequence[str]) -> list[tuple[int, int, str]]:
     if not stems:
         return []
     alternatives = "|".join(sorted((re.escape(stem) for stem in stems), key=lambda stem: (-len(stem), stem)))
-    folded = text.lower() if text.isascii() else text.translate(_PLAIN_LETTERS)
     pattern = re.compile(rf"(?<![^\W_])({alternatives})[^\W_]{{0,5}}(?![^\W_])", re.IGNORECASE)
-    return [(match.start(), match.end(), match[1].lower()) for match in pattern.finditer(folded)]
+    return [(match.start(), match.end(), match[1].lower()) for match in pattern.finditer(plain_letters(text))]
 
 
 def _best_window(places: list[tuple[int, int, str]], width: int) -> tuple[int, int]:

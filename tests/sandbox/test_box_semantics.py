@@ -205,7 +205,8 @@ def test_files_of_every_kind_follow(interpreter: Interpreter, forked: Callable[.
         "os.chmod('d/e/f', 0o640); os.mkdir('sub'); os.chdir('sub'); open('here', 'w').write('x' * 3_000_000)",
         5.0,
     )
-    code = "(os.getcwd(), open('../link').read(), oct(os.stat('../d/e/f').st_mode), os.path.getsize('here'), os.listdir('.'))"
+    code = "(os.getcwd(), open('../link').read(), oct(os.stat('../d/e/f').st_mode), "
+    code += "os.path.getsize('here'), os.listdir('.'))"
     child = forked()
     assert answer(child, code) == "('/work/sub', 'deep', '0o100640', 3000000, ['here'])"
     child.run("os.remove('here')", 5.0)

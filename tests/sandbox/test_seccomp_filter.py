@@ -1,6 +1,7 @@
-"""The filter's decisions, call by call, on both machines: run by a small interpreter of classic BPF, without a kernel."""
+"""The filter's decisions, call by call, for both machines: run by a small interpreter of classic BPF, no kernel."""
 
 import errno
+import functools
 import re
 import struct
 from pathlib import Path
@@ -14,11 +15,16 @@ ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 REFUSE, UNKNOWN = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
 
 
+@functools.cache
+def instructions(machine: str) -> list[tuple[int, ...]]:
+    return list(struct.iter_unpack("=HBBI", build_filter(machine)))
+
+
 def decide(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
     """What the filter answers to this call; fails on a jump out of the program or a program that does not end."""
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("=IIQ6Q", number, architecture or ARCHITECTURE[machine], 0, *padded)
-    program = [struct.unpack_from("=HBBI", build_filter(machine), at) for at in range(0, len(build_filter(machine)), 8)]
+    program = instructions(machine)
     accumulator, place = 0, 0
     for _ in range(len(program) + 1):
         code, if_true, if_false, value = program[place]

@@ -85,10 +85,12 @@ class Box:
 
     def close(self) -> None:
         """End every process of the box; the descriptors go with the host process."""
+        self.gate.closing = True
         self.template.signal(signal.SIGKILL)
         kernel.has_ended(self.template.pidfd, 5.0)
         kernel.send_signal(self.pidfd, signal.SIGKILL)
         os.waitpid(self.bubblewrap, 0)
+        self._directories.close()
 
     def _reserve(self) -> None:
         """Admission: a place among the branches, and room for one branch's full memory on the machine."""

@@ -47,6 +47,7 @@ class Gate:
         self.branches: dict[int, Branch] = {}
         self.grants: dict[int, Grant] = {}
         self.lock = threading.Lock()  # over `branches` and `grants`; a branch in the table has open descriptors
+        self.closing = False  # set before the box is ended on purpose
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -54,7 +55,8 @@ class Gate:
         try:
             self._answer_all()
         finally:
-            os._exit(1)
+            if not self.closing:
+                os._exit(1)
 
     def _answer_all(self) -> None:
         kernel.ask_for_synchronous_wake_up(self.listener)

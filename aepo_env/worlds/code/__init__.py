@@ -9,6 +9,8 @@ parameters can learn ("tiny") to 32-line tables ("hard").
 Left out: libraries beyond the standard one, floating-point answers, pages (the world has no corpus).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from aepo_env.worlds.code.difficulty import DIFFICULTIES, Difficulty
@@ -24,10 +26,17 @@ def generated_code(
     split: Split = "train",
     seed: int = 0,
     difficulty: Literal["tiny", "easy", "medium", "hard"] | Difficulty = "easy",
+    families: Sequence[str] | None = None,
 ) -> World:
     """A world of code tasks. Equal arguments give equal tasks in every process; splits share none.
 
-    Raises ValueError for an unknown split or difficulty.
+    Args:
+        split: "train", "dev" or "test". seed: another seed is another sequence of tasks.
+        difficulty: a name, or settings of your own.
+        families: only these ("code/table"); None: those of the difficulty, by default all four.
+
+    Raises:
+        ValueError: an unknown split, difficulty or family.
     """
     if isinstance(difficulty, str):
         if difficulty not in DIFFICULTIES:
@@ -35,5 +44,7 @@ def generated_code(
                 f"expected difficulty to be one of {list(DIFFICULTIES)} or a Difficulty, got {difficulty!r}"
             )
         difficulty = DIFFICULTIES[difficulty]
+    if families is not None:
+        difficulty = replace(difficulty, families=tuple(family.removeprefix("code/") for family in families))
     tasks = CodeTasks(split, seed, difficulty)
     return World(name=f"generated code, {difficulty.name}, {split}, seed {seed}", tasks=tasks, oracle=code_oracle)

@@ -34,8 +34,8 @@ def gaps(random: Random, difficulty: Difficulty) -> Puzzle:
     place, later = random.randrange(1, len(days) + 1), random.randrange(100, 9999)
     then = Ask(
         wordings=(
-            "Sort the dates. Which date (YYYY-MM-DD) comes after number {place} of them, the earliest being the first,"
-            " by {later} days?",
+            "Sort the dates, earliest first. Take number {place} and go {later} days forward: which date is that"
+            " (YYYY-MM-DD)?",
             "Counting from the earliest, take date number {place}; give the date {later} days after it as YYYY-MM-DD.",
             "In order of time, go to the entry at place {place} and add {later} days. Write the date as YYYY-MM-DD.",
         ),

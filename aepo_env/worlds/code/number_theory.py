@@ -52,9 +52,9 @@ def powers(random: Random, difficulty: Difficulty) -> Puzzle:
         exponent = number(random, digits)
         then = Ask(
             wordings=(
-                "Raise the first result plus {exponent} to the power of itself, modulo {prime}.",
+                "Let y be the first result plus {exponent}; raise y to the power y and reduce modulo {prime}.",
                 "Add {exponent} to the first result to get y; what is y^y modulo {prime}?",
-                "With y = first result + {exponent}, give the remainder of y to the power y by {prime}.",
+                "With y = first result + {exponent}, what remains of y to the power y after division by {prime}?",
             ),
             code="y = result + $exponent\nresult = pow(y, y, $prime)\n",
             value=pow(value + exponent, value + exponent, prime),

@@ -246,7 +246,7 @@ def cipher(random: Random, difficulty: Difficulty) -> Puzzle:
             " letters come out, read backwards?",
             "From plain position {start} on, counted from zero, keep every letter at a distance that {every} divides."
             " Write the kept letters in reverse.",
-            "Drop {start} letters from the front of the plain text; then keep one letter in {every}, from the first on."
+            "Drop {start} letters from the front of the plain text; of the rest keep the first of every {every}."
             " Give them in reverse order.",
         ),
         code="result = plain[$start::$every][::-1]\n",

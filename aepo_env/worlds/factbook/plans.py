@@ -25,6 +25,7 @@ _SPLIT_BOUNDS = (60, 80, 100)  # hundredths of the places: enough of each for 50
 _MOST_NEIGHBOURS = 6  # each is a page to open
 _PARTNERS = 8  # other places that each place is paired with
 _DEEPEST_RANK = 12
+_ASKS_OF_A_HOLDER = 4
 
 # What can be compared, and by the words of `questions` also summed or counted.
 NEIGHBOUR_CRITERIA = ("area", "population", "median_age", "life_expectancy", "airports")
@@ -60,10 +61,16 @@ class Plan(NamedTuple):
         return self.chain[0].code
 
 
+@cache
 def split_of_place(code: str) -> str:
     """train, dev or test: by a hash of the code, the same everywhere and for every version of the data."""
     hundredth = int.from_bytes(hashlib.sha256(f"factbook {code}".encode()).digest()[:4], "big") % 100
     return next(split for split, bound in zip(SPLITS, _SPLIT_BOUNDS, strict=True) if hundredth < bound)
+
+
+def _drawn(plan: Plan) -> bytes:
+    """A fixed order that has nothing to do with what the plan asks."""
+    return hashlib.sha256(repr(tuple(plan)).encode()).digest()
 
 
 @cache
@@ -85,7 +92,9 @@ def _chains(code: str) -> Iterator[Plan]:
     starts = [*_holders(code), *_ranks(code)]
     yield from _asks("1-hop", (name,))
     for start in starts:
-        yield from _asks("2-hop", (start,))
+        # A fixed draw: else questions of this form, the easiest of two hops, would crowd out those over borders.
+        asks = sorted(_asks("2-hop", (start,)), key=_drawn)
+        yield from asks[:_ASKS_OF_A_HOLDER]
     for start in (name, *starts):
         for second in _moves(code):
             chain = (start, second)
@@ -195,12 +204,13 @@ def winner(codes: list[str], by: str, most: bool) -> str:
     return ahead[0] if len(ahead) == 1 else ""
 
 
-def partners(code: str) -> list[str]:
+@cache
+def partners(code: str) -> tuple[str, ...]:
     """Other places of the same split to pair `code` with: a fixed draw, each pair once."""
     split = split_of_place(code)
     others = [other for other in load_facts() if other != code and split_of_place(other) == split]
     drawn = sorted(others, key=lambda other: hashlib.sha256("-".join(sorted((code, other))).encode()).digest())
-    return [other for other in drawn[: 2 * _PARTNERS] if code < other][:_PARTNERS]
+    return tuple([other for other in drawn[: 2 * _PARTNERS] if code < other][:_PARTNERS])
 
 
 def _comparisons(code: str) -> Iterator[Plan]:
@@ -230,8 +240,7 @@ def _asked_of_winner(form: str, chain: tuple[Step, ...], codes: list[str], by: s
         if ask not in told and fact.answers[0] not in rivals and not _given_away(chain, other, ask, best):
             plans.append(Plan("factbook/comparison", form, chain, ask, by, most, other))
     # There are far more pairs than neighbourhoods: a fixed draw keeps the two forms in balance.
-    plans.sort(key=lambda plan: hashlib.sha256(repr(plan).encode()).digest())
-    yield from plans if form == "neighbours" else plans[:2]
+    yield from plans if form == "neighbours" else sorted(plans, key=_drawn)[:2]
 
 
 def _counts(code: str) -> Iterator[Plan]:

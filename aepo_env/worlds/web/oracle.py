@@ -131,7 +131,7 @@ class WebOracle:
 
     def _start(self, start: dict[str, Any]) -> Turns[str]:
         """The title of the entity that a question names."""
-        name: str = start["name"]
+        name = str(start["name"])
         if start["clue"] is None:
             if start.get("alias_of"):  # a second name: the page it leads to is the first hit
                 self._thought = f"I look up {name}."
@@ -140,17 +140,21 @@ class WebOracle:
                     raise _Lost
                 return self._hits[0].title
             return name
-        relation, wanted = start["clue"]
+        return (yield from self._told_apart(name, *start["clue"]))
+
+    def _told_apart(self, name: str, relation: str, wanted: str) -> Turns[str]:
+        """The title of that bearer of a name whose `relation` has the value `wanted`."""
         self._thought = f"I need the {RELATIONS[relation].nouns[0]} of each {name}."
         tried: set[str] = set()
         for query in (f"{name} {wanted}", name):
             yield from self._search(query)
             # The page of that name lists its bearers, also those that the search did not bring up.
-            bearers = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
+            bearers: list[str] = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
             for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
                 if title not in tried:
                     tried.add(title)
-                    if (yield from self._read(title, relation)) == wanted:
+                    value = yield from self._read(title, relation)
+                    if value == wanted:
                         self._thought = f"It is {title}."
                         return title
         raise _Lost
@@ -203,10 +207,10 @@ class WebOracle:
 def _hits(result: str) -> list[_Hit]:
     """The hits of a search result: numbered titles, each with an address and a snippet below."""
     starts = list(re.finditer(r"^(\d+)\. (.+)$", result, re.MULTILINE))
+    ends = [*(start.start() for start in starts[1:]), len(result)]
     hits = []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
-        body = result[start.end() : following.start() if following else len(result)]
-        lines = [line.strip() for line in body.splitlines()]
+    for start, end in zip(starts, ends, strict=False):
+        lines = [line.strip() for line in result[start.end() : end].splitlines()]
         snippet = " ".join(line for line in lines if line and not re.match(r"https?://\S+$", line))
         hits.append(_Hit(int(start[1]), start[2].strip(), snippet))
     return hits

@@ -10,6 +10,8 @@ Left out: questions that no page answers.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 from aepo_env.tasks import Task
@@ -43,7 +45,18 @@ class WebTasks(Sequence[Task]):
         self._count = count
         self._name = name
         self._walker = Walker(graph)
-        self._groups: dict[int, list[tuple[Relation, int, list[int]]]] = {}
+
+    def of_families(self, families: Sequence[str]) -> "WebTasks":
+        """The same world's tasks of these families ("web/2-hop") alone, in the shares they have among each other.
+
+        Raises ValueError for a family the difficulty does not have.
+        """
+        known = [f"web/{family}" for family, weight in self._graph.difficulty.mix if weight]
+        if not families or set(families) - set(known):
+            raise ValueError(f"Expected families out of {', '.join(known)}, got {', '.join(families) or 'none'}.")
+        mix = tuple((family, weight) for family, weight in self._graph.difficulty.mix if f"web/{family}" in families)
+        graph = replace(self._graph, difficulty=replace(self._graph.difficulty, mix=mix))
+        return WebTasks(graph, count=self._count, name=f"{self._name}/{'+'.join(family for family, _ in mix)}")
 
     def __len__(self) -> int:
         return self._count
@@ -124,7 +137,7 @@ class WebTasks(Sequence[Task]):
         answers = self._answers(asked, facts[winner][asked.id])
         told = [_told(walk) | {"measure": measure.id} for walk in walks]
         plan = {"operation": "largest" if largest else "smallest", "walks": told, "asked": asked.id}
-        return _Draft(question, answers, _answer_kind(asked), plan, self._gold_of_ends(walks))
+        return _Draft(question, answers, _answer_kind(asked), plan, self._walker.gold(*walks, ends=True))
 
     def _counting(self, rng: random.Random) -> _Draft:
         """How many entities have one value: the length of a list page."""
@@ -207,14 +220,18 @@ class WebTasks(Sequence[Task]):
                         return walk
         raise Unsuitable
 
+    @cached_property
+    def _groups(self) -> dict[int, list[tuple[Relation, int, list[int]]]]:
+        """Groups with a list page, by size."""
+        groups: dict[int, list[tuple[Relation, int, list[int]]]] = {}
+        for group in self._graph.listed():
+            groups.setdefault(len(group[2]), []).append(group)
+        return groups
+
     def _group(self, rng: random.Random) -> tuple[Relation, int, list[int]]:
         """A group with a list page; sizes are drawn by the square root of how many groups have them."""
-        if not self._groups:
-            for group in self._graph.listed():
-                self._groups.setdefault(len(group[2]), []).append(group)
-            self._groups.setdefault(0, [])
         sizes = sorted(self._groups)
-        if len(sizes) < 2:
+        if not sizes:
             raise Unsuitable
         # By number of groups nearly every answer would be 2 or 3; evenly, a few large groups would be asked for ever.
         size = rng.choices(sizes, [len(self._groups[size]) ** 0.5 for size in sizes])[0]
@@ -224,12 +241,6 @@ class WebTasks(Sequence[Task]):
         """The entity a walk ends at, in words: "Keld" or "the birthplace of Mira Tol"."""
         nouns = self._walker.nouns(rng, walk)
         return "the " + walk.chain(nouns) if nouns else walk.mention
-
-    def _gold_of_ends(self, walks: list[Walk]) -> list[str]:
-        ends = [self._walker.walk(random.Random(0), 0, start=walk.end) for walk in walks]
-        return self._walker.gold(*walks) + [
-            address for end in ends for address in self._walker.gold(end) if address not in self._walker.gold(*walks)
-        ]
 
     def _form(self, rng: random.Random, forms: tuple[str, ...]) -> str:
         return rng.choice(forms[: self._graph.difficulty.question_wordings])
