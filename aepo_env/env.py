@@ -245,7 +245,9 @@ class ToolEnv(gymnasium.Env[str, str]):
         states = self._fork_states(episode, rng, seed)
         child = self._copy()
         child._episode = episode._replace(tool_states=states, lineage=lineage)
-        if rng == "split":
+        if rng == "same":
+            child._np_random = copy.deepcopy(self._np_random)
+        else:
             child.np_random = np.random.default_rng(list(key))
             child.action_space.seed(seed)
         self._fork_count += 1
@@ -263,17 +265,20 @@ class ToolEnv(gymnasium.Env[str, str]):
         return tuple(states)
 
     def _copy(self) -> "ToolEnv":
-        """This environment with generators of its own; its episode is still the same record."""
+        """This environment with spaces of its own; its episode and its generator are still the same."""
         twin = copy.copy(self)
         twin.action_space = copy.deepcopy(self.action_space)
         twin.observation_space = copy.deepcopy(self.observation_space)
-        twin._np_random = copy.deepcopy(self._np_random)
         twin._fork_count = 0
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ToolEnv":
         """A deep copy is a fork: nothing of an episode may be shared, and tools and corpora must not be copied."""
-        return self._copy() if self._episode is None else self.fork(1, rng="same")[0]
+        if self._episode is not None:
+            return self.fork(1, rng="same")[0]
+        twin = self._copy()
+        twin._np_random = copy.deepcopy(self._np_random)
+        return twin
 
     # ------------------------------------------------------------------------------------------------------- inside
 

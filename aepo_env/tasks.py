@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-
 _LOOKED_THROUGH = 10_000  # tasks compared when one is asked for by its id; a generated task set has no end
 
 
