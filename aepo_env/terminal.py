@@ -75,7 +75,7 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
             left = info["left"]
             print(f"[{left['turns']} turns and {left['tool_calls']} tool calls left]")
     print(f"Ended: {info['stop_reason']}. Your answer: {info['answer']!r}; right: {inner.episode.task.answers[0]!r}.")
-    for name, value in (info["rewards"] or {}).items():
+    for name, value in info["rewards"].items():
         print(f"  {name:20} {value:g}")
 
 

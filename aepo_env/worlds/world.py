@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aepo_env.agent import Agent
 from aepo_env.tasks import Task
 
 if TYPE_CHECKING:
+    from aepo_env.agent import Agent
     from aepo_env.corpus import Corpus
 
 
@@ -25,5 +25,5 @@ class World:
 
     name: str
     tasks: Sequence[Task]
-    oracle: Callable[[Task], Agent]
+    oracle: "Callable[[Task], Agent]"
     corpus: "Corpus | None" = None

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="measurements of each of the interpreter's latencies")
     parser.add_argument("--forks", type=int, default=0, help="forks of the interpreter to count leaks after; 10000")
     choices = parser.parse_args()
-    gymnasium.register(ID, make_instant)
+    gymnasium.register(ID, "benchmarks.speed.gym:make_instant")
     line(
         "steps through gymnasium.make",
         f"{steps_per_second(gymnasium.make(ID), choices.steps):>11,.0f} /s",

