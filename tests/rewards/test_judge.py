@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aepo_env.rewards.judge import judge, judge_prompt, judge_reward, read_judgement
+from aepo_env.rewards.judge import JudgeUnavailable, judge, judge_prompt, judge_reward, read_judgement
 from tests.rewards.episodes import finished
 
 
@@ -64,3 +64,10 @@ def test_reward_does_not_judge_a_missing_answer() -> None:
     assert judge_reward(complete)(finished(None, "Paris")).total == 0.0
     assert prompts == []
     assert judge_reward(complete)(finished("Lutetia", "Paris")).total == 1.0
+
+
+def test_reward_never_calls_an_answer_wrong_because_the_judge_is_down() -> None:
+    complete, prompts = replies(OSError(), OSError(), OSError("no route"))
+    with pytest.raises(JudgeUnavailable, match="no route"):
+        judge_reward(complete, sleep=lambda pause: None)(finished("Lutetia", "Paris"))
+    assert len(prompts) == 3
