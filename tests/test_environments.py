@@ -137,6 +137,9 @@ def test_runs_in_gymnasiums_vector_environments(env_id, mode):
         ({"search": {"colour": "red"}}, "colour"),
         ({"families": ["web/9-hop"]}, "web/2-hop"),
         ({"families": "web/2-hop"}, "write"),
+        ({"tools": "search"}, "write ['search']"),
+        ({"corpus": "factbook", "difficulty": "hard"}, "leave it out"),
+        ({"corpus": ".", "pages": 100}, "leave it out"),
     ],
 )
 def test_a_mistake_gets_a_sentence_that_helps(settings, words):
