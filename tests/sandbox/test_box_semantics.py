@@ -159,6 +159,13 @@ def test_interrupt_of_one_cell_does_not_reach_the_next(interpreter: Interpreter)
         assert interpreter.run("sum(range(20000))", 5.0).status == "ok"
 
 
+def test_cell_that_stops_itself_is_killed_in_time(interpreter: Interpreter) -> None:
+    begun = time.monotonic()
+    result = interpreter.run("import signal; signal.raise_signal(signal.SIGSTOP)", 0.5)
+    assert time.monotonic() - begun < 1.0
+    assert (result.status, result.alive) == ("timeout", False)
+
+
 def test_cell_may_take_the_signal_but_not_for_ever(interpreter: Interpreter) -> None:
     interpreter.run("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", 5.0)
     assert interpreter.run("while True: pass", 0.3)[0::4] == ("timeout", True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, overload
 
 from aepo_env.tasks import Task
 from aepo_env.worlds.web.graph import Graph
-from aepo_env.worlds.web.pages import bare_name, list_address, list_title
+from aepo_env.worlds.web.pages import bare_name, list_address
 from aepo_env.worlds.web.phrases import ARITHMETIC, COMPARISON, COUNTING, LOOKUP
 from aepo_env.worlds.web.relations import RELATIONS
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
@@ -152,7 +152,6 @@ class WebTasks(Sequence[Task]):
             gold = [*self._walker.gold(walk), *gold]
         else:
             described = plan["word"] = self._graph.text(relation.id, value)
-        plan["title"] = list_title(self._graph, relation, value) if not plan["walks"] else ""
         question = self._form(rng, COUNTING).format(members=relation.members.format(o=described))
         return _Draft(question, (str(len(members)),), "count", plan, gold)
 
@@ -186,10 +185,12 @@ class WebTasks(Sequence[Task]):
 
     def _number(self, rng: random.Random, use_years: bool) -> Walk:
         """A walk that ends in a year, or in a number."""
-        walk = self._walker.walk(rng, 1 + rng.randint(0, self._graph.difficulty.reference_hops))
-        if RELATIONS[walk.relations[-1]].target != ("year" if use_years else "number"):
-            raise Unsuitable
-        return walk
+        target = "year" if use_years else "number"
+        for _ in range(20):  # here, not by drawing the whole question again: most walks end elsewhere
+            walk = self._walker.walk(rng, 1 + rng.randint(0, self._graph.difficulty.reference_hops))
+            if RELATIONS[walk.relations[-1]].target == target:
+                return walk
+        raise Unsuitable
 
     def _two_of_a_kind(self, rng: random.Random) -> list[Walk]:
         """Walks to two different entities of one kind that has numbers."""
