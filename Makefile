@@ -1,0 +1,115 @@
+# Everything a developer does here, one target each. `make` alone lists them.
+#
+# Tools run from a virtual environment (.venv) which the first target that needs it creates and which is renewed only
+# when pyproject.toml or a constraints file changes. Nothing here asks questions or needs root, but `make system`.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-dev
+READY_TRAIN := $(VENV)/.ready-train
+READY_LOWEST := .venv-lowest/.ready
+PACKAGES := $(wildcard aepo_env algorithms baselines benchmarks)
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# A CUDA build of torch is of use only where there is an NVIDIA device.
+NVIDIA := $(wildcard /dev/nvidia0 /dev/dxg)
+TORCH_CONSTRAINT := $(if $(NVIDIA),,-c constraints/cpu.txt)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-train system test format lint types unit fix \
+	test-offline test-lowest test-integration doctor play speed worlds clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+setup: $(READY) ## create .venv with the gym and the development tools
+
+setup-train: $(READY_TRAIN) ## add torch and transformers (CPU build where no NVIDIA device is present)
+
+system: ## as root on Debian or Ubuntu: install bubblewrap and chromium from the system's packages
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bubblewrap chromium
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "There is no '$(PYTHON)' here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1); say make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu, install the package python3-venv" >&2; \
+	  exit 1; }
+
+$(READY): pyproject.toml constraints/tools.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints/tools.txt -e '.[dev]'
+	@touch $@
+
+$(READY_TRAIN): $(READY) constraints/cpu.txt
+	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[train]'
+	@touch $@
+
+$(READY_LOWEST): pyproject.toml constraints/tools.txt constraints/lowest.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -c constraints/tools.txt -c constraints/lowest.txt -e '.[dev]'
+	@touch $@
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+test: ## everything a change must pass: format, lint, types, tests; sets up from nothing
+	@$(MAKE) --no-print-directory format
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory unit
+
+format: $(READY) ## check the formatting
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## check the style rules
+	$(BIN)/ruff check .
+
+types: $(READY) ## check the types
+	$(BIN)/mypy $(PACKAGES)
+
+unit: $(READY) ## run the tests (PYTEST_ARGS="-k fork" to choose)
+	$(PYTEST) -m "not integration"
+
+fix: $(READY) ## rewrite what format and lint can repair by themselves
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-offline: $(READY) ## run the tests where no network but loopback exists
+	AEPO_BLOCK_NETWORK=1 $(BIN)/python tests/offline.py $(PYTEST) -m "not integration and not timing"
+
+test-lowest: $(READY_LOWEST) ## run the tests against the oldest releases admitted
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -m "not integration and not index"
+
+test-integration: $(READY) ## run the tests that need a browser, a GPU or a service
+	$(PYTEST) -m integration
+
+# --- the gym --------------------------------------------------------------------------------------------------------
+
+doctor: $(READY) ## say what works on this machine and what is missing
+	$(BIN)/python -m aepo_env doctor $(ARGS)
+
+play: $(READY) ## act in an environment yourself (ARGS="--env code")
+	$(BIN)/python -m aepo_env play $(if $(ARGS),$(ARGS),--env web)
+
+speed: $(READY) ## print the gym's timings
+	$(BIN)/python -m benchmarks.speed.gym $(ARGS)
+
+worlds: $(READY) ## print the figures of the generated web
+	$(BIN)/python -m benchmarks.worlds $(ARGS)
+
+clean: ## remove what these targets made, the environments too
+	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+"""The package's own commands.
+
+python -m aepo_env doctor                 # what works on this machine, and what to do about the rest
+python -m aepo_env play --env web         # a person plays an episode in the terminal
+python -m aepo_env play --env web --oracle    # watch the scripted oracle play one
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when all is well, 1 when something does not work, 2 for a mistake in the command."""
+    parser = argparse.ArgumentParser(prog="python -m aepo_env", description="Commands of the aepo environments.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="check what works on this machine, and say what to do about the rest")
+    player = commands.add_parser("play", help="play an episode in the terminal")
+    player.add_argument("--env", default="web", choices=("web", "search", "code"), help="which environment")
+    player.add_argument("--corpus", default=None, help='"generated", "factbook" or a folder (web and search)')
+    player.add_argument("--split", default=None, help="train, dev or test")
+    player.add_argument("--difficulty", default=None, help="tiny, easy, medium or hard")
+    player.add_argument("--seed", type=int, default=None, help="which episode; drawn if not given")
+    player.add_argument("--oracle", action="store_true", help="let the scripted oracle play")
+    given = parser.parse_args(arguments)
+    if given.command == "doctor":
+        from aepo_env.doctor import report
+
+        return report()
+    return _play(given)
+
+
+def _play(given: argparse.Namespace) -> int:
+    import gymnasium
+
+    from aepo_env.errors import MissingExtra
+    from aepo_env.terminal import play_in_terminal
+
+    settings: dict[str, Any] = {
+        name: value for name in ("corpus", "split", "difficulty") if (value := getattr(given, name)) is not None
+    }
+    try:
+        env = gymnasium.make(
+            {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code": "aepo_env/Code-v0"}[given.env],
+            **settings,
+        )
+    except (ValueError, TypeError, MissingExtra) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        play_in_terminal(env, seed=given.seed, oracle=given.oracle)
+    except (KeyboardInterrupt, EOFError):
+        print("\nStopped.")
+    finally:
+        env.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
