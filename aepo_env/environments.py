@@ -70,9 +70,24 @@ def web(
 
 
 def search(*, search: Mapping[str, Any] | None = None, **settings: Any) -> ToolEnv:
-    """Search alone: as `web`, with one tool whose snippets are long enough to hold what a short page says."""
+    """Search alone: as `web`, with one tool whose snippets are long enough to hold what a short page says.
+
+    Of the generated web's questions only those that search alone can answer (no counting, no arithmetic), unless
+    `families` or `tools` say otherwise. Oracles of other corpora browse, so they are of no use here.
+    """
+    if "tools" not in settings and "families" not in settings and settings.get("corpus", "generated") == "generated":
+        settings["families"] = _searchable_families(settings.get("difficulty"))
     settings.setdefault("tools", ("search",))
     return web(search={"snippet_characters": 1_000, **(search or {})}, **settings)
+
+
+def _searchable_families(difficulty: str | None) -> list[str] | None:
+    """The generated web's families whose facts stand in snippets; None where that is all of the difficulty's."""
+    from aepo_env.worlds.web.difficulty import as_difficulty
+
+    drawn = [family for family, weight in as_difficulty(difficulty or DEFAULT_DIFFICULTY).mix if weight]
+    kept = [f"web/{family}" for family in drawn if family not in ("counting", "arithmetic")]
+    return kept if len(kept) < len(drawn) else None
 
 
 def code(
