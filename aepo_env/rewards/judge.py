@@ -24,8 +24,11 @@ _log = logging.getLogger(__name__)
 _REFUSALS = ("incorrect", "wrong", "not correct")
 
 
-class JudgeUnavailable(Exception):
-    """The judge could not be had in three attempts; the cause is what the client raised last."""
+class JudgeUnavailable(OSError):
+    """The judge could not be had in three attempts; the cause is what the client raised last.
+
+    An OSError, since that is how a reward tells an environment that something outside failed.
+    """
 
 
 def judge_prompt(question: str, prediction: str, answers: str | Sequence[str]) -> str:

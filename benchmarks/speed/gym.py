@@ -111,9 +111,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20_000, help="steps of each of the ten runs")
     parser.add_argument("--rounds", type=int, default=300, help="measurements of each of the interpreter's latencies")
-    parser.add_argument("--forks", type=int, default=0, help="forks of the interpreter to count leaks after; 10000")
+    parser.add_argument(
+        "--forks", type=int, default=10_000, help="forks of a live interpreter after which leaks are counted; 0: none"
+    )
     choices = parser.parse_args()
+<<<<<<< HEAD
     gymnasium.register(ID, "benchmarks.speed.gym:make_instant")
+=======
+    gymnasium.register(ID, lambda **_: make_instant())
+>>>>>>> main
     line(
         "steps through gymnasium.make",
         f"{steps_per_second(gymnasium.make(ID), choices.steps):>11,.0f} /s",
