@@ -115,11 +115,7 @@ def main() -> None:
         "--forks", type=int, default=10_000, help="forks of a live interpreter after which leaks are counted; 0: none"
     )
     choices = parser.parse_args()
-<<<<<<< HEAD
-    gymnasium.register(ID, "benchmarks.speed.gym:make_instant")
-=======
     gymnasium.register(ID, lambda **_: make_instant())
->>>>>>> main
     line(
         "steps through gymnasium.make",
         f"{steps_per_second(gymnasium.make(ID), choices.steps):>11,.0f} /s",
