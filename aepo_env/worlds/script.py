@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
-Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent observations, returns (answer, reason)
+Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent what the tools said, returns (answer, reason)
+_AROUND_A_RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
 
 
 class ScriptedAgent:
@@ -32,7 +33,7 @@ class ScriptedAgent:
                 self._steps = self._script(observation)
                 self._last = next(self._steps)
             else:
-                self._last = self._steps.send(observation)
+                self._last = self._steps.send(_AROUND_A_RESULT.sub("", observation))
         except StopIteration as end:
             if end.value is not None:
                 answer, reason = end.value
@@ -51,8 +52,9 @@ def browse(argument: str, reason: str) -> str:
 
 
 def python(code: str, reason: str) -> str:
-    """A turn that runs code."""
-    return f"<think>{reason}</think><python>\n{code}\n</python>"
+    """A turn that runs code; a single line stays on the line of its tags, which is easier to learn."""
+    edge = "\n" if "\n" in code else ""
+    return f"<think>{reason}</think><python>{edge}{code}{edge}</python>"
 
 
 def hit_number(observation: str, title: str) -> int:
