@@ -59,7 +59,8 @@ class Corpus:
         self._opener = opener
         self._connections = self._fresh_connections()
         with self._lend(_LOOK_UP_SECONDS) as connection:
-            (self._pages,) = connection.execute("SELECT count(*) FROM pages").fetchone()
+            # Numbers run from 1 without gaps; counting would read an index from end to end.
+            (self._pages,) = connection.execute("SELECT coalesce(max(id), 0) FROM pages").fetchone()
 
     @classmethod
     def build(cls, pages: Iterable[Page], path: Path | None = None) -> "Corpus":

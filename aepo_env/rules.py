@@ -10,6 +10,7 @@ from typing import Any
 
 from aepo_env.episode import CallRecord, Episode, Limits, Spent, StopReason, Turn
 from aepo_env.protocols.protocol import Answer, Call, Calls, Span, TextProtocol
+from aepo_env.records import new_record
 from aepo_env.rewards.reward import Score
 from aepo_env.tools.tool import CallContext, Fault, Tool, ToolResult
 
@@ -78,18 +79,21 @@ class Rules:
         seconds = spent.seconds + time.perf_counter() - started
         if stop is None:
             stop = self._limit_reached(turns, characters, seconds)
-        record = Episode(
-            episode.task,
-            episode.seed,
-            (*episode.turns, Turn(action, observation, calls, malformed)),
-            states,
-            results,
-            Spent(used, characters, spent.malformed + (malformed != ""), seconds),
-            None if answer is None else answer.text,
-            stop,
-            stop is None or stop is not StopReason.TOOL_FAULT,
-            None,
-            episode.lineage,
+        record = new_record(
+            Episode,
+            (
+                episode.task,
+                episode.seed,
+                (*episode.turns, new_record(Turn, (action, observation, calls, malformed))),
+                states,
+                results,
+                new_record(Spent, (used, characters, spent.malformed + (malformed != ""), seconds)),
+                None if answer is None else answer.text,
+                stop,
+                stop is None or stop is not StopReason.TOOL_FAULT,
+                None,  # rewards
+                episode.lineage,
+            ),
         )
         if stop is not None and record.valid:
             record = self._scored(record)
@@ -133,14 +137,14 @@ class Rules:
                     text = f"There is no tool {name!r} here."
                     records.append(CallRecord(name, argument, span, text, refused=text))
                     continue
-                seconds = min(limits.call_seconds, left)
-                context = CallContext(results, seconds, episode.seed, episode.task.id)
+                seconds = left if left < limits.call_seconds else limits.call_seconds
+                context = new_record(CallContext, (results, seconds, episode.seed, episode.task.id))
                 result = self._call(self.tools[index], states[index], argument, context, now + seconds)
                 if result.state is not states[index]:
                     states = (*states[:index], result.state, *states[index + 1 :])
                 if result.results is not None:
                     results = result.results
-                records.append(CallRecord(name, argument, span, result.text, result.fault))
+                records.append(new_record(CallRecord, (name, argument, span, result.text, result.fault, "")))
                 if result.fault is None:
                     continue
                 stop = StopReason.TOOL_FAULT

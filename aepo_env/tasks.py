@@ -4,11 +4,14 @@ A world (`aepo_env.worlds`) hands out tasks; an environment draws one at `reset`
 policy but its question.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+
+_LOOKED_THROUGH = 10_000  # tasks compared when one is asked for by its id; a generated task set has no end
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,11 @@ def find_task(tasks: Sequence[Task], wanted: Any) -> Task:
             raise ValueError(f"There is no task {wanted}: this task set has tasks 0 to {len(tasks) - 1}.")
         return tasks[int(wanted)]
     if isinstance(wanted, str):
-        for task in tasks:
+        for task in itertools.islice(tasks, _LOOKED_THROUGH):
             if task.id == wanted:
                 return task
-        raise ValueError(f"There is no task with the id {wanted!r} among the {len(tasks)} tasks of this set.")
+        seen = min(len(tasks), _LOOKED_THROUGH)
+        raise ValueError(f"There is no task with the id {wanted!r} among the first {seen} of this set: give its index.")
     if isinstance(wanted, Mapping):
         return _task_of(wanted)
     raise TypeError(f"A task is named by an index, an id, a Task or a mapping; got {type(wanted).__name__}.")

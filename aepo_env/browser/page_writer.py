@@ -162,4 +162,4 @@ def _row_line(row: list[tuple[bool, str]]) -> str:
         return ""
     if len(row) == 2 and row[0][0] and not row[1][0] and all(texts):
         return f"{texts[0]}: {texts[1]}"
-    return " | ".join(texts).rstrip(" |")
+    return " | ".join(texts).rstrip(" |").lstrip()

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from aepo_env.protocols.protocol import Answer, Call, Calls, Malformed
+from aepo_env.records import new_record
 from aepo_env.tools.tool import Tool
 
 _RESERVED = ("think", "result", "answer")
@@ -92,7 +93,7 @@ class TagsProtocol:
             content = text[position:end]
             position = end + len(name) + len("</>")
             if name != "answer":
-                calls.append(Call(name, _stripped(content), (start, position)))
+                calls.append(new_record(Call, (name, _stripped(content), (start, position))))
             elif answer is None:
                 answer = Answer(unbox(content), (start, position))
             else:
@@ -103,11 +104,13 @@ class TagsProtocol:
             return Malformed("A call and an answer in one turn: wait for the result before you answer.")
         if answer is not None:
             return answer
-        return Calls(tuple(calls)) if calls else self._no_call
+        return new_record(Calls, (tuple(calls),)) if calls else self._no_call
 
     def render(self, text: str) -> str:
         """`<result>` around the text; anything in it that looks like one of our tags is defused to `&lt;…`."""
-        return f"<result>\n{self._anything_like_a_tag.sub('&lt;', text)}\n</result>"
+        if "<" in text:
+            text = self._anything_like_a_tag.sub("&lt;", text)
+        return f"<result>\n{text}\n</result>"
 
     def system_prompt(self, tools: Sequence[Tool]) -> str:
         """Instructions for a model that was not trained on this protocol."""

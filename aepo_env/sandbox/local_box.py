@@ -13,6 +13,8 @@ interpreters run in parallel. Usable after the trainer itself has forked: the ch
 What a cell finds: Python, its standard library and the listed packages (default numpy, imported beforehand), an empty
 directory /work (also /tmp) that is forked with it, no network, no other processes. What does not work there:
 subprocess, sockets, sqlite3 files (the directory hangs nowhere, so C code cannot ask for its path; ":memory:" works).
+What it can see of the rest: the number and processor times of the box's processes, and in its mount table from which
+paths the read-only folders come.
 """
 
 import contextlib
@@ -49,9 +51,10 @@ GUARANTEES: Mapping[str, Guarantee] = {
 class LocalBox:
     """A sandbox (see interpreter.Sandbox). Boxes with equal limits and packages share one host process.
 
-    limits: per box and per interpreter. packages: installed packages shown in the box and imported beforehand.
-    user: run the host and the box as this user id (only root may); source: where that user finds this package's files,
-    when not here.
+    limits: per box and per interpreter. packages: installed packages shown in the box and imported beforehand; numpy
+    costs 1.3 ms a fork and saves 0.1 s an episode.
+    user: run the host and the box as this user id (only root may; without it, root's box is root without any right);
+    source: where that user finds this package's files, when not here.
     """
 
     def __init__(

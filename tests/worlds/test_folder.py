@@ -89,8 +89,12 @@ def test_questions_are_read(folder):
     assert second.id == read_questions(folder / "questions.jsonl")[1].id
 
 
-def test_questions_may_be_given(folder):
-    (folder / "questions.jsonl").unlink()
+def test_questions_may_be_given(folder, tmp_path):
+    (folder / "questions.jsonl").rename(tmp_path / "mine.jsonl")
+    assert [task.answers for task in folder_world(folder, questions=tmp_path / "mine.jsonl").tasks] == [
+        ("Oslo",),
+        ("poems",),
+    ]
     tasks = [Task("x", "Who?", ("Ada",))]
     assert list(folder_world(folder, questions=tasks).tasks) == tasks
     assert list(folder_world(folder, questions=[]).tasks) == []

@@ -227,20 +227,23 @@ def _comparisons(code: str) -> Iterator[Plan]:
 
 
 def _asked_of_winner(form: str, chain: tuple[Step, ...], codes: list[str], by: str, most: bool) -> Iterator[Plan]:
-    """Asks for a further fact of the winner, and only one that no other candidate shares."""
+    """Asks for further facts of the winner, and only for such as no other candidate shares."""
     facts = load_facts()
     best = winner(codes, by, most)
     if not best:
         return
     told = {by, "peak"} if by == "height" else {by}
     other = codes[1] if form == "pair" else ""
-    plans = []
-    for ask, fact in facts[best].values.items():
-        rivals = {facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values}
-        if ask not in told and fact.answers[0] not in rivals and not _given_away(chain, other, ask, best):
-            plans.append(Plan("factbook/comparison", form, chain, ask, by, most, other))
-    # There are far more pairs than neighbourhoods: a fixed draw keeps the two forms in balance.
-    yield from plans if form == "neighbours" else sorted(plans, key=_drawn)[:2]
+    asks = list(facts[best].values)
+    # There are far more pairs than neighbourhoods: a fixed draw of two asks each keeps the two forms in balance.
+    left = len(asks) if form == "neighbours" else 2
+    first = hashlib.sha256(f"{codes} {by}".encode()).digest()[0] % len(asks)
+    for ask in (*asks[first:], *asks[:first]):
+        answer = facts[best].values[ask].answers[0]
+        rivals = [facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values]
+        if left and ask not in told and answer not in rivals and not _given_away(chain, other, ask, best):
+            left -= 1
+            yield Plan("factbook/comparison", form, chain, ask, by, most, other)
 
 
 def _counts(code: str) -> Iterator[Plan]:
