@@ -136,7 +136,7 @@ def test_pages_of_a_version_never_change():
         for page in web_pages(pages=60, difficulty=level, seed=7, split="test"):
             total.update(repr(tuple(page)).encode())
     assert (VERSION, total.hexdigest()[:16]) == (2, "f8161f9745d649b5"), (
-        "raise VERSION in world.py, then write both here"
+        "raise VERSION, then write both here"
     )
 
 
