@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent what the tools said, returns (answer, reason)
+_PART = re.compile(r"^part (\d+) of (\d+)$", re.MULTILINE)
 _AROUND_A_RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
 
 
@@ -73,5 +74,10 @@ def without_link_numbers(text: str) -> str:
 
 def has_next_part(observation: str) -> bool:
     """Whether the browse tool says that the page goes on ("part 2 of 5")."""
-    part = re.search(r"\bpart (\d+) of (\d+)\b", observation, re.IGNORECASE)
+    part = _PART.search(observation)
     return part is not None and int(part.group(1)) < int(part.group(2))
+
+
+def text_of_part(observation: str) -> str:
+    """The page's text alone, without the title, address and part that the browse tool puts above it."""
+    return _PART.split(observation, maxsplit=1)[-1].strip()

@@ -10,6 +10,7 @@ from aepo_env.worlds.script import (
     hit_number,
     python,
     search,
+    text_of_part,
     without_link_numbers,
 )
 
@@ -62,4 +63,5 @@ def test_what_the_browse_tool_adds_is_told_from_the_page() -> None:
     assert without_link_numbers("Ada [1] was [sic] born in Keld [12].") == "Ada was [sic] born in Keld."
     assert has_next_part("Title\nhttps://a.example\npart 2 of 3\ntext")
     assert not has_next_part("part 3 of 3")
-    assert not has_next_part("no parts")
+    assert not has_next_part("no parts, but part 1 of 3 in a sentence")
+    assert text_of_part("Title\nhttps://a.example\npart 2 of 3\nfirst\nsecond") == "first\nsecond"

@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
 from aepo_env.tasks import Task
-from aepo_env.worlds.script import ScriptedAgent, Steps, browse, has_next_part, python, search
+from aepo_env.worlds.script import ScriptedAgent, Steps, browse, has_next_part, python, search, text_of_part
 from aepo_env.worlds.web.reading import listed_entries, read_value, without_marks
 from aepo_env.worlds.web.relations import RELATIONS
 
@@ -139,12 +139,16 @@ class WebOracle:
             # The page of that name lists its bearers, also those that the search did not bring up.
             bearers: list[str] = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
             for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
-                if title not in tried:
-                    tried.add(title)
+                if title in tried:
+                    continue
+                tried.add(title)
+                try:
                     value = yield from self._read(title, relation)
-                    if value == wanted:
-                        self._thought = f"It is {title}."
-                        return title
+                except _Lost:  # this one's page does not say
+                    continue
+                if value == wanted:
+                    self._thought = f"It is {title}."
+                    return title
         raise _Lost
 
     def _read(self, title: str, relation: str) -> Turns[str]:
@@ -187,9 +191,16 @@ class WebOracle:
         whole = text
         while has_next_part(text):
             text = yield browse("next", "I read on.")
-            whole += "\n" + text
+            whole = _glued(whole, text_of_part(text))
         self._opened[hit.title] = without_marks(whole)
         return self._opened[hit.title]
+
+
+def _glued(text: str, part: str) -> str:
+    """A page's text with its next part: on the same line if the cut went through a sentence."""
+    last_line = text.rpartition("\n")[2]
+    is_row = re.match(r"- |## |.* \| |[A-Z][\w ()]*: ", last_line) is not None
+    return text + ("\n" if is_row or last_line.endswith(".") else " ") + part
 
 
 def _hits(result: str) -> list[_Hit]:
