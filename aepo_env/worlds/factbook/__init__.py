@@ -11,17 +11,17 @@ Left out: maps and pictures, and every fact whose text is not one clean value.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, overload
+from typing import overload
 
 from aepo_env.agent import Agent
 from aepo_env.corpus import Corpus, cached_corpus
 from aepo_env.tasks import Task
 from aepo_env.worlds.factbook.oracle import FactbookOracle
-from aepo_env.worlds.factbook.plans import FAMILIES, SPLITS, Plan, all_plans
+from aepo_env.worlds.factbook.plans import FAMILIES, Plan, all_plans
 from aepo_env.worlds.factbook.questions import make_task, plan_id
 from aepo_env.worlds.factbook.site import RENDERING, site_pages
 from aepo_env.worlds.factbook.source import package_version
-from aepo_env.worlds.world import World
+from aepo_env.worlds.world import SPLITS, Split, World
 
 __all__ = ["DEFAULT_MIX", "FAMILIES", "FactbookTasks", "factbook_corpus", "factbook_world"]
 
@@ -35,9 +35,7 @@ DEFAULT_MIX: Mapping[str, int] = {
 }
 
 
-def factbook_world(
-    *, split: Literal["train", "dev", "test"] = "train", seed: int = 0, mix: Mapping[str, int] | None = None
-) -> World:
+def factbook_world(*, split: Split = "train", seed: int = 0, mix: Mapping[str, int] | None = None) -> World:
     """The Factbook and the questions of one split.
 
     Args:
@@ -67,7 +65,7 @@ class FactbookTasks(Sequence[Task]):
 
     def __init__(self, split: str, seed: int, mix: Mapping[str, int]) -> None:
         if split not in SPLITS:
-            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}.")
+            raise ValueError(f"Expected split {', '.join(SPLITS)}, got {split!r}.")
         unknown = [family for family in mix if family not in FAMILIES]
         if unknown or not mix or min(mix.values()) < 1:
             raise ValueError(f"mix: expected whole numbers from 1 for some of {', '.join(FAMILIES)}, got {dict(mix)}.")
