@@ -104,7 +104,7 @@ def select_split(tasks: Sequence[Task], split: str) -> list[Task]:
     """The tasks of one split, in their order. A task's split depends on its id alone, so files may grow."""
     names = ("all", *(name for name, _ in _SHARES))
     if split not in names:
-        raise ValueError(f"Expected split {', '.join(names)}, got {split!r}.")
+        raise ValueError(f"split: expected one of {', '.join(names)}, got {split!r}.")
     return list(tasks) if split == "all" else [task for task in tasks if split_of(task.id) == split]
 
 

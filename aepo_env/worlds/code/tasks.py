@@ -38,7 +38,7 @@ class CodeTasks(Sequence[Task]):
 
     def __init__(self, split: Split, seed: int, difficulty: Difficulty) -> None:
         if split not in SPLITS:
-            raise ValueError(f"Expected split {', '.join(SPLITS)}, got {split!r}.")
+            raise ValueError(f"expected split to be one of {SPLITS}, got {split!r}")
         self.split, self.seed, self.difficulty = split, seed, difficulty
 
     def __len__(self) -> int:
