@@ -65,7 +65,7 @@ class FactbookTasks(Sequence[Task]):
 
     def __init__(self, split: str, seed: int, mix: Mapping[str, int]) -> None:
         if split not in SPLITS:
-            raise ValueError(f"Expected split {', '.join(SPLITS)}, got {split!r}.")
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}, got {split!r}.")
         unknown = [family for family in mix if family not in FAMILIES]
         if unknown or not mix or min(mix.values()) < 1:
             raise ValueError(f"mix: expected whole numbers from 1 for some of {', '.join(FAMILIES)}, got {dict(mix)}.")
