@@ -69,7 +69,7 @@ def group_normalised(
         spread = groups.rewards.std() if len(rewards) > 1 else torch.zeros((), device=rewards.device)
         divisor = spread.to(torch.float64).expand_as(centred)
     elif deviation in ("sample", "population"):
-        degrees = groups.size - (deviation == "sample")
+        degrees = groups.size - (1 if deviation == "sample" else 0)
         divisor = (_sum(centred.square(), groups.of_row) / degrees.clamp(min=1)).sqrt()
     else:
         raise ValueError(f"Unknown deviation {deviation!r}: choose sample, population, batch or none.")

@@ -66,7 +66,7 @@ class RunningDeviation(NamedTuple):
     `RunningDeviation(*json.loads(json.dumps(state)))` gives it back exactly.
     """
 
-    count: float = 0.0
+    seen: float = 0.0
     total: float = 0.0
     squares: float = 0.0
 
@@ -75,32 +75,29 @@ class RunningDeviation(NamedTuple):
 
         Args:
             differences: all of one rollout batch.
-            keep: weight the past keeps at each update, 0 to 1: below 1, old batches fade, as entropies shrink in
-            training.
+            keep: weight the past keeps at each update, 0 to 1. Below 1 old batches fade: entropies shrink in training.
 
         Raises:
             ValueError: a difference is not finite, or `keep` is outside 0 to 1.
         """
-        seen = list(differences)
-        if not all(math.isfinite(value) for value in seen) or not 0 <= keep <= 1:
-            raise ValueError(
-                f"Expected finite differences and keep between 0 and 1, got keep={keep} and {seen[:10]!r}."
-            )
+        new = list(differences)
+        if not all(math.isfinite(value) for value in new) or not 0 <= keep <= 1:
+            raise ValueError(f"Expected finite differences and keep between 0 and 1, got keep={keep} and {new[:10]!r}.")
         # Plain sums lose digits only where the mean is far greater than the deviation; differences lie around 0.
         return RunningDeviation(
-            keep * self.count + len(seen),
-            math.fsum([keep * self.total, *seen]),
-            math.fsum([keep * self.squares, *(value * value for value in seen)]),
+            keep * self.seen + len(new),
+            math.fsum([keep * self.total, *new]),
+            math.fsum([keep * self.squares, *(value * value for value in new)]),
         )
 
     def value(self) -> float | None:
         """The standard deviation, or None while it is unknown: too few differences, or all of them equal."""
-        if self.count < FEWEST_OBSERVATIONS:
+        if self.seen < FEWEST_OBSERVATIONS:
             return None
-        mean = self.total / self.count
-        variance = self.squares / self.count - mean * mean
+        mean = self.total / self.seen
+        variance = self.squares / self.seen - mean * mean
         # Equal differences leave rounding noise of this order, and no unit to measure by.
-        return math.sqrt(variance) if variance > 1e-12 * self.squares / self.count else None
+        return math.sqrt(variance) if variance > 1e-12 * self.squares / self.seen else None
 
 
 class EntropyUnits(NamedTuple):
