@@ -1,1 +1,4 @@
-"""Reinforcement learning of language-model agents on the gym `aepo_env`: a short file per algorithm, and its parts."""
+"""Reinforcement learning on the gym: token trees, policies that grow them, and the algorithms that train on them.
+
+Run from a checkout (`pip install -e '.[train]'`); the wheel holds `aepo_env` alone.
+"""

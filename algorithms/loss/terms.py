@@ -27,7 +27,8 @@ class PolicyTerms(NamedTuple):
     clipped_high: tokens above the upper bound where a rise is wanted (advantage > 0 for the PPO family).
     clipped_low: tokens below the lower bound where a fall is wanted (advantage < 0 for the PPO family).
     dual_clipped: tokens with a negative advantage above the dual-clip bound.
-    unusable: tokens of the mask with a NaN or an infinity among their inputs; left out, and to be reported.
+    unusable: tokens of the mask with a NaN or an infinity among their inputs; their term is 0, and they are to be
+        reported. Denominators, counted before the update, go on counting them.
     """
 
     loss: Tensor
