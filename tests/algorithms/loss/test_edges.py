@@ -1,6 +1,7 @@
 """Losses at the edges: NaN and infinities, ratios beyond what floats hold, empty rows, half precision, wrong calls."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +16,7 @@ from algorithms.loss.clip import clip
 from algorithms.loss.gradient_preserving import gradient_preserving_clip
 from algorithms.loss.reinforce import reinforce
 from algorithms.loss.sequence_ratio import sequence_clip
+from algorithms.loss.terms import PolicyTerms
 from tests.algorithms.batches import Loss, outcome, random_batch
 
 ALL: dict[str, Loss] = {
@@ -69,6 +71,17 @@ def test_the_balanced_clip_keeps_its_exact_values_at_e100(
     assert logp.grad is not None
     assert -terms.loss.item() == pytest.approx(value, rel=1e-6)
     assert -logp.grad.item() == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize(("loss", "bound"), [(clip, 20.0), (balanced_clip, 20.0), (sequence_clip, 10.0)])
+@pytest.mark.parametrize(("excess", "factor"), [(-0.01, math.exp(-0.01)), (0.01, 0.0)])
+def test_beyond_its_bound_a_ratio_is_cut_and_has_no_gradient(
+    loss: Callable[..., PolicyTerms], bound: float, excess: float, factor: float
+) -> None:
+    settings = {} if loss is sequence_clip else {"dual": None}
+    terms = loss(*one_token(bound + excess, -1.0, torch.float64), **settings)
+    assert terms.loss.item() == pytest.approx(math.exp(bound + min(excess, 0)), rel=1e-9)
+    assert -terms.factor.item() == pytest.approx(math.exp(bound) * factor, rel=1e-9)
 
 
 @each_loss

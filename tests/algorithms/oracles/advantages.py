@@ -12,6 +12,7 @@ from algorithms.advantage.entropy_aware import entropy_aware
 from algorithms.advantage.gae import gae
 from algorithms.advantage.group import Deviation, dead_groups, group_normalised, leave_one_out
 from algorithms.advantage.overlong import overlong_penalty
+from algorithms.advantage.step_groups import gigpo, step_returns
 from algorithms.advantage.token_returns import outcome_on_last_token, returns_to_go
 from algorithms.advantage.whitening import whitened
 from algorithms.loss.kl import kl_reward
@@ -110,6 +111,33 @@ def token_advantage(case: Case) -> dict[str, Array]:
     if case.algorithm == "reinforce_pp_baseline" and case.part == "verl":  # which names the advantage twice
         return {"advantage": advantage.numpy()}
     return {"advantage": advantage.numpy(), "returns": returns.numpy()}
+
+
+def gigpo_steps(case: Case) -> dict[str, Array]:
+    """GiGPO on a table of steps; the published code gives a question's only episode its raw reward."""
+    args = case.args
+    questions, trajectories, anchors = (groups_of(case, name) for name in ("prompt", "traj", "anchor"))
+    rewards = number(case, "episode_score")
+    steps = groups_of(case, "step")
+    returns = step_returns(number(case, "step_reward"), trajectories, steps, discount=args.get("gamma", 1.0))
+    if case.kind == "returns":
+        return {"returns": returns.numpy()}
+    by_steps = args.get("per_step_stats", "over step rows" in args.get("episode_stats", ""))
+    found = gigpo(
+        rewards,
+        returns,
+        questions,
+        trajectories,
+        anchors,
+        weight=args.get("w", args.get("step_advantage_w", 1.0)),
+        deviation="sample" if args.get("use_std", args.get("mode") == "mean_std_norm") else "none",
+        episode_statistics="steps" if by_steps else "trajectories",
+    )
+    advantage = found.episode if "episode_only" in case.id else found.advantage
+    if case.outputs["advantage"].ndim == 2:
+        advantage = soft(advantage, mask_of(case))
+    names = {"advantage": advantage, "episode": found.episode, "step": found.step, "returns": returns}
+    return {name: value.numpy() for name, value in names.items() if name in case.outputs}
 
 
 def overlong(case: Case) -> dict[str, Array]:

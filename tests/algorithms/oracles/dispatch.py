@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.algorithms.oracles import advantages, losses
+from tests.algorithms.oracles import advantages, corrections, losses
 from tests.algorithms.oracles.vectors import Array, Case, all_cases
 
 ANSWERS: dict[tuple[str, str], Callable[[Case], dict[str, Array]]] = {
@@ -26,6 +26,11 @@ ANSWERS: dict[tuple[str, str], Callable[[Case], dict[str, Array]]] = {
     ("arpo", "rollout"): advantages.rollout,
     ("dapo", "rollout"): advantages.dynamic_sampling,
     ("dapo", "reward"): advantages.overlong,
+    ("tis", "weights"): corrections.weights,
+    ("tis", "mask"): corrections.mask,
+    ("tis", "loss"): corrections.loss,
+    ("gigpo", "advantage"): advantages.gigpo_steps,
+    ("gigpo", "returns"): advantages.gigpo_steps,
 }
 
 
@@ -52,6 +57,8 @@ def reason_left_out(case: Case) -> str | None:
         return "TRL's top-entropy quantile is not offered"
     if case.args.get("use_bias_correction_kl"):
         return "TRL's bias-corrected k3 is not offered"
+    if case.algorithm == "tis" and not _by_ratio(case):
+        return "rejection by divergence instead of ratio (k2, k3, total variation, binary KL) is not offered"
     if case.id.endswith("two_norm"):
         return "Tree-GRPO's variant that normalises twice is not offered"
     if case.part == "openrlhf" and _discounts_tool_results(case):
@@ -59,6 +66,13 @@ def reason_left_out(case: Case) -> str | None:
     if case.algorithm == "reinforce_pp" and case.batch == "near_zero_std" and case.args.get("gamma", 1.0) == 1.0:
         return "verl's mean divides by n + 1e-8, OpenRLHF's is float32: seen where rewards differ by 1e-7 alone"
     return None
+
+
+def _by_ratio(case: Case) -> bool:
+    """Whether a correction looks at ratios of old to rollout probability; k1 is the ratio's logarithm."""
+    if case.kind == "mask":
+        return str(case.args["option"]).endswith("k1")
+    return case.kind == "weights" or case.part == "verl" or case.args.get("is_gating") == "ratio"
 
 
 def _discounts_tool_results(case: Case) -> bool:
