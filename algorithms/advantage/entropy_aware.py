@@ -93,7 +93,7 @@ def standardised(values: Tensor, mask: Tensor, parts: Tensor | None = None) -> T
     mean = _row_sums(kept, groups) / count.clamp(min=1)
     centred = torch.where(trained, kept - mean, 0.0)
     deviation = (_row_sums(centred.square(), groups) / (count - 1).clamp(min=1)).sqrt()
-    flat = (count < 2) | (deviation < SMALLEST_DEVIATION)
+    flat = deviation < SMALLEST_DEVIATION  # as with fewer than two tokens
     return torch.where(flat, 0.0, centred / torch.where(flat, 1.0, deviation))
 
 

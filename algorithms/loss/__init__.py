@@ -6,5 +6,5 @@
 A row is a trajectory (a leaf of a token tree), a column a token; `mask` is 1 on tokens the policy wrote and trains on.
 One idea per file: `terms` (what every loss returns), `regions` (the clip rule all clips share), `clip` (PPO, DAPO),
 `balanced_clip` (AEPO), `gradient_preserving` (GPPO, CE-GPPO), `cispo`, `sequence_ratio` (GSPO, RLOO), `reinforce`,
-`kl`, `value`, and `aggregation`.
+`kl`, `value`, `mismatch` (TIS, IcePop), `covariance` (Clip-Cov, KL-Cov), and `aggregation`.
 """

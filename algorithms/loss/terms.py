@@ -50,6 +50,32 @@ class TokenRatio(NamedTuple):
     slope: Tensor
 
 
+class ClipCounts(NamedTuple):
+    """What a clip did to some rows; counts of several micro-batches may be added up field by field.
+
+    trained: tokens of the mask. high, low, dual, unusable: how many of them each field of `PolicyTerms` names.
+    kept: sum of |factor| over tokens beyond the upper or lower bound, the gradient (in units of advantage) that a rule
+    leaves them where PPO leaves none: 0 for `clip`, what AEPO's balanced clip gave back for `balanced_clip`.
+    """
+
+    trained: float
+    high: float
+    low: float
+    dual: float
+    unusable: float
+    kept: float
+
+
+def clip_counts(terms: PolicyTerms, mask: Tensor) -> ClipCounts:
+    """Count what a loss clipped on trained tokens; `mask` is [rows, tokens]. Waits for the device: once per batch."""
+    trained = mask.bool()
+    beyond = (terms.clipped_high | terms.clipped_low) & trained
+    fields = (terms.clipped_high, terms.clipped_low, terms.dual_clipped, terms.unusable)
+    sums = [trained.sum(), *((field & trained).sum() for field in fields)]
+    sums.append(torch.where(beyond, terms.factor.abs(), 0.0).double().sum())
+    return ClipCounts(*torch.stack([value.double() for value in sums]).tolist())
+
+
 def usable_tokens(mask: Tensor, *inputs: Tensor) -> Tensor:
     """Tokens of the mask whose inputs are all finite, as booleans [rows, tokens].
 

@@ -41,4 +41,4 @@ def value_terms(
     if width is not None:
         near = torch.minimum(torch.maximum(prediction, old - width), old + width)
         error = torch.maximum(error, (near - target).square())
-    return 0.5 * torch.where(trained, error, 0.0)
+    return 0.5 * error  # outside the mask everything above is 0

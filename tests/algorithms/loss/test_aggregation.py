@@ -31,6 +31,11 @@ def test_weights(mode: Aggregation, settings: dict[str, object], expected: list[
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-15, atol=0)
 
 
+def test_questions_without_a_trained_token_are_not_counted() -> None:
+    lengths, groups = torch.tensor([2, 2, 0]), torch.tensor([0, 1, 2])
+    assert row_weights("group-mean-token-mean", lengths, parts=groups).tolist() == [0.25, 0.25, 0]
+
+
 def test_group_mean_weighs_questions_alike_whatever_their_lengths() -> None:
     lengths, groups = torch.tensor([2, 2, 8, 8]), torch.tensor([0, 0, 1, 1])
     weights = row_weights("group-mean-token-mean", lengths, parts=groups)

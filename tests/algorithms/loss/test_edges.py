@@ -16,7 +16,7 @@ from algorithms.loss.clip import clip
 from algorithms.loss.gradient_preserving import gradient_preserving_clip
 from algorithms.loss.reinforce import reinforce
 from algorithms.loss.sequence_ratio import sequence_clip
-from algorithms.loss.terms import PolicyTerms
+from algorithms.loss.terms import PolicyTerms, clip_counts
 from tests.algorithms.batches import Loss, outcome, random_batch
 
 ALL: dict[str, Loss] = {
@@ -109,6 +109,7 @@ def test_poison_on_a_trained_token_costs_that_token_alone_and_is_counted(name: s
     without = batch.mask.clone()
     without[row, column] = 0
     assert found.terms.unusable.nonzero().tolist() == [[row, column]]
+    assert clip_counts(found.terms, batch.mask).unusable == 1
     expected = loss(batch.logp, batch.old_logp, batch.advantage, without)
     assert torch.equal(found.terms.loss, expected.loss)
     assert torch.isfinite(found.gradient).all()

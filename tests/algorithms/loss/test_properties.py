@@ -16,6 +16,7 @@ from algorithms.loss.cispo import cispo
 from algorithms.loss.clip import clip
 from algorithms.loss.gradient_preserving import gradient_preserving_clip
 from algorithms.loss.sequence_ratio import sequence_clip
+from algorithms.loss.terms import clip_counts
 from tests.algorithms.batches import Batch, Loss, batches, outcome, quick
 
 ALL: dict[str, Loss] = {
@@ -52,6 +53,20 @@ def test_aepo_has_the_values_of_ppo_and_other_gradients_only_above_the_bound(bat
     # What was given back, to the last bit: (1 + high) A on these tokens and nothing anywhere else.
     given_back = (aepo.terms.factor - ppo.terms.factor)[above]
     assert torch.equal(given_back, 1.2 * batch.advantage[above])
+
+
+@quick
+@given(batch=batches)
+def test_counts_add_up_over_micro_batches_and_name_what_was_given_back(batch: Batch) -> None:
+    whole = clip_counts(balanced_clip(*batch[:3], batch.mask), batch.mask)
+    parts = [batch.rows(torch.tensor([row])) for row in range(len(batch.mask))]
+    by_row = [clip_counts(balanced_clip(*part[:3], part.mask), part.mask) for part in parts]
+    assert tuple(map(sum, zip(*by_row, strict=True))) == pytest.approx(whole, rel=1e-12)
+    above = (batch.advantage > 0) & ((batch.logp - batch.old_logp).exp() > 1.2) & batch.mask.bool()
+    below = (batch.advantage < 0) & ((batch.logp - batch.old_logp).exp() < 0.8) & batch.mask.bool()
+    assert (whole.trained, whole.high, whole.low) == (batch.mask.sum(), above.sum(), below.sum())
+    assert whole.kept == pytest.approx((1.2 * batch.advantage[above]).sum().item(), rel=1e-12)
+    assert clip_counts(clip(*batch[:3], batch.mask), batch.mask) == whole._replace(kept=0.0)
 
 
 @quick

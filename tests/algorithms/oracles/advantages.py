@@ -9,6 +9,7 @@ from torch import Tensor
 
 from algorithms.advantage.attribution import hard, soft
 from algorithms.advantage.entropy_aware import entropy_aware
+from algorithms.advantage.entropy_modulated import entropy_modulated
 from algorithms.advantage.gae import gae
 from algorithms.advantage.group import Deviation, dead_groups, group_normalised, leave_one_out
 from algorithms.advantage.overlong import overlong_penalty
@@ -138,6 +139,14 @@ def gigpo_steps(case: Case) -> dict[str, Array]:
         advantage = soft(advantage, mask_of(case))
     names = {"advantage": advantage, "episode": found.episode, "step": found.step, "returns": returns}
     return {name: value.numpy() for name, value in names.items() if name in case.outputs}
+
+
+def empg(case: Case) -> dict[str, Array]:
+    mask = mask_of(case)
+    entropy = (number(case, "entropy") * mask).sum(-1) / mask.sum(-1)
+    columns = groups_of(case, "traj"), groups_of(case, "step")
+    found = entropy_modulated(number(case, "adv_base")[:, 0], entropy, *columns, bonus=case.args["zeta"])
+    return {"advantage": soft(found, mask).numpy()}
 
 
 def overlong(case: Case) -> dict[str, Array]:

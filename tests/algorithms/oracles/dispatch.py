@@ -30,6 +30,9 @@ ANSWERS: dict[tuple[str, str], Callable[[Case], dict[str, Array]]] = {
     ("tis", "mask"): corrections.mask,
     ("tis", "loss"): corrections.loss,
     ("gigpo", "advantage"): advantages.gigpo_steps,
+    ("clip_cov", "loss"): losses.policy_loss,
+    ("kl_cov", "loss"): losses.policy_loss,
+    ("empg", "advantage"): advantages.empg,
     ("gigpo", "returns"): advantages.gigpo_steps,
 }
 

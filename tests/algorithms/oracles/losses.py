@@ -13,6 +13,7 @@ from algorithms.loss.aggregation import Aggregation, aggregate, row_weights
 from algorithms.loss.balanced_clip import balanced_clip
 from algorithms.loss.cispo import cispo
 from algorithms.loss.clip import clip
+from algorithms.loss.covariance import between, chosen_at_random, dropped, kl_cov, most_covariant, token_covariance
 from algorithms.loss.gradient_preserving import gradient_preserving_clip
 from algorithms.loss.kl import kl_terms
 from algorithms.loss.reinforce import reinforce
@@ -102,7 +103,7 @@ def policy_loss(case: Case) -> dict[str, Array]:
         "metric.clip_ratio_low_mean": share["low"],
         "metric.clip_ratio_high_mean": share["high"],
     }
-    if case.algorithm in ("gspo", "cispo", "rloo"):  # the libraries count something else there
+    if case.algorithm in ("gspo", "cispo", "rloo", "clip_cov", "kl_cov"):  # the libraries count something else there
         found = {name: value for name, value in found.items() if not name.startswith("metric.")}
     return {name: value.numpy() for name, value in found.items() if name in case.outputs}
 
@@ -139,8 +140,24 @@ def policy_terms(case: Case, logp: Tensor) -> PolicyTerms:
     if case.algorithm == "rloo":
         settings = {"length_normalised": False, "log_ratio_bound": None}
         return sequence_clip(logp, old_logp, advantage, mask, low=low, high=high, **settings)
+    if case.algorithm.endswith("_cov"):
+        return covariance_terms(case, logp, old_logp, advantage)
     dual = args.get("delta", dual)  # INTELLECT-2's two-sided clip is the dual clip
     return clip(logp, old_logp, advantage, mask, low=low, high=high, dual=dual, log_ratio_bound=bound)
+
+
+def covariance_terms(case: Case, logp: Tensor, old_logp: Tensor, advantage: Tensor) -> PolicyTerms:
+    """Clip-Cov (all candidates, so that nothing is drawn) and KL-Cov, on the current log-probabilities as in verl."""
+    args, mask = case.args, mask_of(case)
+    covariance = token_covariance(logp, advantage, mask)
+    if case.algorithm == "kl_cov":
+        chosen = most_covariant(covariance, mask, args["kl_cov_ratio"])
+        settings = {"coefficient": args["ppo_kl_coef"], "log_ratio_bound": None}
+        return kl_cov(logp, old_logp, advantage, mask, chosen, **settings)
+    widths = {"low": args["clip_low"], "high": args["clip_high"]}
+    terms = clip(logp, old_logp, advantage, mask, dual=None, log_ratio_bound=None, **widths)
+    candidates = between(covariance, terms, args["clip_cov_lb"], args["clip_cov_ub"])
+    return dropped(terms, chosen_at_random(candidates, mask, torch.rand(mask.shape), args["clip_cov_ratio"]))
 
 
 def cispo_bounds(case: Case) -> tuple[float, float]:
