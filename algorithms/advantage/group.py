@@ -52,9 +52,9 @@ def group_normalised(
         rewards: one per row, [rows].
         questions: group of each row, [rows], whole numbers.
         deviation: see `Deviation`.
-        epsilon: added to the deviation: 1e-6 in verl and the authors' code of ARPO and AEPO, 1e-4 in TRL, 1e-9 in
-        OpenRLHF. smallest_deviation: groups whose deviation lies below it get 0; rounding noise of 1e-7 is otherwise
-        blown up to 0.5.
+        epsilon: added to the deviation: 1e-6 in verl and in the code of ARPO and AEPO, 1e-4 in TRL, 1e-9 in OpenRLHF.
+        smallest_deviation: groups whose deviation lies below it get 0, where rounding noise of 1e-7 would otherwise be
+            blown up to 0.5.
 
     Groups of one and groups of equal rewards get exactly 0. (verl and others give a group of one its raw reward.)
 

@@ -14,7 +14,7 @@ The value contains logp and is no clipped surrogate: compare CISPO's gradients w
 import torch
 from torch import Tensor
 
-from algorithms.loss.terms import PolicyTerms, at_least_float32, minimise, token_ratio, usable_tokens
+from algorithms.loss.terms import PolicyTerms, constant, minimise, token_ratio, usable_tokens
 
 
 def cispo(
@@ -51,8 +51,8 @@ def cispo(
         )
     usable = usable_tokens(mask, logp, old_logp, advantage)
     ratio = token_ratio(logp, old_logp, usable, log_ratio_bound).value
-    factor = ratio.clamp(lowest, highest) * torch.where(usable, advantage.detach(), 0.0)
-    value = factor * at_least_float32(torch.where(usable, logp.detach(), 0.0))
+    factor = ratio.clamp(lowest, highest) * constant(advantage, usable, logp)
+    value = factor * constant(logp, usable, logp)
     above, below = usable & (ratio > highest), usable & (ratio < lowest)
     unusable = mask.bool() & ~usable
     return PolicyTerms(minimise(logp, usable, value, factor), factor, above, below, torch.zeros_like(above), unusable)

@@ -18,7 +18,7 @@ a batch is cut; give it all rows of the optimiser step (with the log-probabiliti
 import torch
 from torch import Tensor
 
-from algorithms.loss.terms import PolicyTerms, at_least_float32, minimise, token_ratio, usable_tokens
+from algorithms.loss.terms import PolicyTerms, at_least_float32, constant, minimise, token_ratio, usable_tokens
 
 
 def token_covariance(logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
@@ -45,8 +45,7 @@ def between(covariance: Tensor, terms: PolicyTerms, lowest: float = 1.0, highest
 
 
 def chosen_at_random(candidates: Tensor, mask: Tensor, draws: Tensor, share: float = 2e-4) -> Tensor:
-    """Clip-Cov's choice among candidates, [rows, tokens], booleans: as many as `share` of the trained tokens, at least
-    1.
+    """Clip-Cov's choice among candidates, [rows, tokens], booleans: `share` of the trained tokens, at least 1.
 
     Args:
         candidates: from `between`, [rows, tokens].
@@ -103,7 +102,7 @@ def kl_cov(
     """
     usable = usable_tokens(mask, logp, old_logp, advantage)
     ratio = token_ratio(logp, old_logp, usable, log_ratio_bound)
-    weight = torch.where(usable, advantage.detach(), 0.0)
+    weight = constant(advantage, usable, logp)
     difference = at_least_float32(torch.where(usable, logp.detach() - old_logp.detach(), 0.0))
     held = torch.where(chosen, coefficient * difference, 0.0)
     value = ratio.value * weight - held.abs()

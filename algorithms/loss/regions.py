@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from algorithms.loss.terms import PolicyTerms, minimise, token_ratio, usable_tokens
+from algorithms.loss.terms import PolicyTerms, constant, minimise, token_ratio, usable_tokens
 
 
 class Bound(NamedTuple):
@@ -62,7 +62,7 @@ def by_region(
     _check(high, low, dual)
     usable = usable_tokens(mask, logp, old_logp, advantage)
     ratio = token_ratio(logp, old_logp, usable, log_ratio_bound)
-    weight = torch.where(usable, advantage.detach(), 0.0)
+    weight = constant(advantage, usable, logp)
     rising, falling = weight > 0, weight < 0
     above = rising & (ratio.value > high.at)
     below = falling & (ratio.value < low.at)

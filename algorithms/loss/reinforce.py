@@ -12,7 +12,7 @@ Learning 8 (1992), Eq. 4; the weight w (1 unless given) is that of truncated imp
 import torch
 from torch import Tensor
 
-from algorithms.loss.terms import PolicyTerms, at_least_float32, minimise, usable_tokens
+from algorithms.loss.terms import PolicyTerms, constant, minimise, usable_tokens
 
 
 def reinforce(logp: Tensor, advantage: Tensor, mask: Tensor, *, weights: Tensor | None = None) -> PolicyTerms:
@@ -29,8 +29,10 @@ def reinforce(logp: Tensor, advantage: Tensor, mask: Tensor, *, weights: Tensor 
     """
     inputs = (logp, advantage) if weights is None else (logp, advantage, weights)
     usable = usable_tokens(mask, *inputs)
-    factor = torch.where(usable, advantage.detach() if weights is None else advantage.detach() * weights.detach(), 0.0)
-    value = factor * at_least_float32(torch.where(usable, logp.detach(), 0.0))
+    factor = constant(advantage, usable, logp)
+    if weights is not None:
+        factor = factor * constant(weights, usable, logp)
+    value = factor * constant(logp, usable, logp)
     nowhere = torch.zeros_like(usable)
     unusable = mask.bool() & ~usable
     return PolicyTerms(minimise(logp, usable, value, factor), factor, nowhere, nowhere, nowhere, unusable)

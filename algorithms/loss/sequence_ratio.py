@@ -17,7 +17,7 @@ Left out: a dual clip (neither has one).
 import torch
 from torch import Tensor
 
-from algorithms.loss.terms import PolicyTerms, at_least_float32, minimise, usable_tokens
+from algorithms.loss.terms import PolicyTerms, at_least_float32, constant, minimise, usable_tokens
 
 
 def sequence_clip(
@@ -58,7 +58,7 @@ def sequence_clip(
     row = row / lengths if length_normalised else row
     ratio = (row if log_ratio_bound is None else row.clamp(max=log_ratio_bound)).exp()
     slope = ratio if log_ratio_bound is None else torch.where(row <= log_ratio_bound, ratio, 0.0)
-    weight = torch.where(usable, advantage.detach(), 0.0)
+    weight = constant(advantage, usable, logp)
     above, below = (weight > 0) & (ratio > 1 + high), (weight < 0) & (ratio < 1 - low)
     value = torch.where(above, 1 + high, torch.where(below, 1 - low, ratio)) * weight
     factor = torch.where(above | below, 0.0, slope) * weight

@@ -126,6 +126,11 @@ def minimise(logp: Tensor, usable: Tensor, value: Tensor, factor: Tensor) -> Ten
     return -torch.where(usable, objective, 0.0)
 
 
+def constant(values: Tensor, usable: Tensor, logp: Tensor) -> Tensor:
+    """A constant of the loss (advantages, weights): in its precision, without gradient, 0 if not usable."""
+    return torch.where(usable, values.detach(), 0.0).to(at_least_float32(logp).dtype)
+
+
 def at_least_float32(values: Tensor) -> Tensor:
     """Half-precision values as float32: an update's ratios differ from 1 by less than bfloat16 resolves."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,9 +1,9 @@
 """Where AEPO and ARPO spend a question's budget: how many roots, and whether a path forks at a tool result.
 
     units = EntropyUnits("standardised", RunningDeviation())
-    level = entropy_level(first_token_entropies, "standardised", vocabulary)          # at the root, after each tool
-    result roots = root_budget(units.scaled(root_level - tool_level), 16, sensitivity=1.0)   # AEPO's pre-monitoring
-    rule = ForkRule(base=0.5, weight=0.2, penalty=0.05)                               # ARPO: penalty=0
+    level = entropy_level(first_tokens_entropies, "standardised", vocabulary)     # at the root, after each tool result
+    roots = root_budget(units.scaled(root_level - tool_level), 16, sensitivity=1.0)          # AEPO's pre-monitoring
+    rule = ForkRule(base=0.5, weight=0.2, penalty=0.05)                           # ARPO: penalty=0
     decision = rule.decide(units.scaled(level - path_root_level), streak, draw)
     streak = next_streak(streak, decision.forked)
 
@@ -35,6 +35,7 @@ Form = Literal["paper", "official"]
 Mode = Literal["bernoulli", "threshold"]
 
 SUMMED_TOKENS = 20  # of a segment, in the official code
+ROUNDING = 1e-3  # nats; how far below 0 half-precision logits may bring an entropy
 FEWEST_OBSERVATIONS = 8  # differences seen before their deviation is trusted
 
 
@@ -47,10 +48,12 @@ def entropy_level(entropies: Sequence[float], scale: EntropyScale, vocabulary: i
         vocabulary: number of tokens the policy chooses from.
 
     Raises:
-        ValueError: no tokens, an entropy that is negative or not finite, a vocabulary below 2, or an unknown scale.
+        ValueError: no tokens, an entropy that is not finite or negative beyond rounding, a vocabulary below 2, or an
+            unknown scale.
     """
-    if not entropies or not all(math.isfinite(value) and value >= 0 for value in entropies):
+    if not entropies or not all(math.isfinite(value) and value >= -ROUNDING for value in entropies):
         raise ValueError(f"Expected the entropies of one or more tokens in nats, finite and from 0, got {entropies!r}.")
+    entropies = [max(value, 0.0) for value in entropies]
     if vocabulary < 2:
         raise ValueError(f"A vocabulary has at least 2 tokens, not {vocabulary}.")
     if scale not in get_args(EntropyScale):
@@ -155,8 +158,10 @@ def root_budget(difference: float, budget: int, *, sensitivity: float, form: For
 
 
 class Decision(NamedTuple):
-    """A fork decision, as it is logged. probability: of a fork; 0 or 1 for a threshold. penalty: share the streak
-    took."""
+    """A fork decision, as it is logged.
+
+    probability: of a fork; 0 or 1 for a threshold. penalty: the share of the score that the streak took.
+    """
 
     forked: bool
     probability: float

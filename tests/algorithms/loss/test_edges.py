@@ -134,6 +134,14 @@ def test_half_precision_is_computed_in_float32(loss: Loss) -> None:
 
 
 @each_loss
+def test_terms_have_the_precision_of_logp(loss: Loss) -> None:
+    """Advantages are computed in float64; they must not double the memory of every term."""
+    batch = random_batch(6)
+    terms = loss(batch.logp.float(), batch.old_logp.float(), batch.advantage, batch.mask)
+    assert (terms.loss.dtype, terms.factor.dtype) == (torch.float32, torch.float32)
+
+
+@each_loss
 def test_no_gradient_reaches_anything_but_logp(loss: Loss) -> None:
     batch = random_batch(6)
     leaves = [field.clone().requires_grad_() for field in (batch.logp, batch.old_logp, batch.advantage)]

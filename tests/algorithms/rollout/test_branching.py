@@ -144,6 +144,10 @@ def test_entropy_levels() -> None:
     assert entropy_level([math.log(7)], "mean", vocabulary=7) == pytest.approx(1.0)
 
 
+def test_rounding_below_zero_is_no_entropy() -> None:
+    assert entropy_level([-1e-4, 0.0], "mean", vocabulary=100) == 0.0
+
+
 def test_only_the_standardised_scale_needs_a_deviation() -> None:
     differences = [0.1, -0.1] * FEWEST_OBSERVATIONS
     measured = RunningDeviation().updated(differences)
@@ -152,12 +156,21 @@ def test_only_the_standardised_scale_needs_a_deviation() -> None:
     assert EntropyUnits("standardised", measured).scaled(0.3) == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize("seen", [[], [0.1] * (FEWEST_OBSERVATIONS - 1), [0.1] * 100, [0.0] * 100])
+@pytest.mark.parametrize("seen", [[], [0.1, -0.2] * (FEWEST_OBSERVATIONS // 2 - 1), [0.0] * 100])
 def test_an_unknown_deviation_makes_every_difference_neutral(seen: list[float]) -> None:
     units = EntropyUnits("standardised", RunningDeviation().updated(seen))
     assert units.scaled(5.0) == 0.0
     assert root_budget(units.scaled(5.0), 16, sensitivity=1.0) == 8
     assert ForkRule().decide(units.scaled(-5.0), 0, 0.5).probability == 0.5
+
+
+@quick
+@given(value=finite, batches=st.lists(st.integers(1, 50), min_size=1, max_size=5))
+def test_equal_differences_have_no_deviation_whatever_rounding_leaves(value: float, batches: list[int]) -> None:
+    state = RunningDeviation()
+    for size in batches:
+        state = state.updated([value] * size, keep=0.9)
+    assert state.value() is None
 
 
 @quick
