@@ -2,7 +2,8 @@
 
     units = EntropyUnits("standardised", RunningDeviation())
     level = entropy_level(first_tokens_entropies, "standardised", vocabulary)     # at the root, after each tool result
-    roots = root_budget(units.scaled(root_level - tool_level), 16, sensitivity=1.0)          # AEPO's pre-monitoring
+    gap = probe_difference(root_level, levels_after_tools)                        # AEPO's pre-monitoring
+    roots = root_budget(units.scaled(gap), budget=16, sensitivity=1.0)
     rule = ForkRule(base=0.5, weight=0.2, penalty=0.05)                           # ARPO: penalty=0
     decision = rule.decide(units.scaled(level - path_root_level), streak, draw)
     streak = next_streak(streak, decision.forked)
@@ -61,6 +62,23 @@ def entropy_level(entropies: Sequence[float], scale: EntropyScale, vocabulary: i
     if scale == "sum20":
         return math.fsum(entropies[:SUMMED_TOKENS]) / math.log(vocabulary)
     return math.fsum(entropies) / len(entropies) / math.log(vocabulary)
+
+
+def probe_difference(root: float, after_tools: Sequence[float]) -> float:
+    """H_root - H_tool of AEPO's pre-monitoring probe, unscaled: what `root_budget` decides on.
+
+    Args:
+        root: `entropy_level` of the probe's first tokens.
+        after_tools: levels after each of its tool results. Empty, where it called no tool: the difference is 0 then, and
+            the budget is split evenly. (The official code takes the levels of all segments here, the first and the
+            answer among them, and the root's from a generation of its own.)
+
+    Raises:
+        ValueError: a level is not finite.
+    """
+    difference = root - math.fsum(after_tools) / len(after_tools) if after_tools else 0.0
+    _finite(difference)
+    return difference
 
 
 class RunningDeviation(NamedTuple):
@@ -131,12 +149,11 @@ def root_budget(difference: float, budget: int, *, sensitivity: float, form: For
         paper:     m = budget * sigmoid(sensitivity * (H_root - H_tool)), rounded (half up), 1 to budget
         official:  m = floor(budget * sigmoid(...)) + 1, 1 to budget
 
-    So a question whose root is more uncertain than its tool results gets more roots. H_tool is the mean level after the
-    probe's tool results (the official code also averages in the first and the last segment); a probe without a tool
-    call has H_tool = H_root. The official sensitivity is 0.5 on `sum20`; its scripts switch this part off.
+    So a question whose root is more uncertain than its tool results gets more roots. The official sensitivity is 0.5 on
+    `sum20`; its scripts switch this part off. Rounding and clamping are ours: the paper's m is a real number.
 
     Args:
-        difference: H_root - H_tool, scaled.
+        difference: H_root - H_tool from `probe_difference`, scaled by `EntropyUnits`.
         budget: trajectories of the question in all, at least 1.
         sensitivity: how strongly the difference acts (the paper's beta).
         form: "paper" or "official".

@@ -16,6 +16,7 @@ from algorithms.rollout.branching import (
     entropy_level,
     next_question_streaks,
     next_streak,
+    probe_difference,
     root_budget,
 )
 
@@ -142,6 +143,13 @@ def test_entropy_levels() -> None:
     assert entropy_level([1.0, 3.0], "standardised", vocabulary=100) == pytest.approx(2 / math.log(100))
     assert entropy_level([1.0] * 30, "sum20", vocabulary=100) == pytest.approx(20 / math.log(100))
     assert entropy_level([math.log(7)], "mean", vocabulary=7) == pytest.approx(1.0)
+
+
+def test_a_probe_compares_its_root_with_the_mean_after_tools() -> None:
+    assert probe_difference(0.5, [0.1, 0.5]) == pytest.approx(0.2)
+    assert probe_difference(0.5, []) == 0.0
+    with pytest.raises(ValueError, match="finite"):
+        probe_difference(0.5, [math.nan])
 
 
 def test_rounding_below_zero_is_no_entropy() -> None:
