@@ -69,7 +69,7 @@ def probe_difference(root: float, after_tools: Sequence[float]) -> float:
 
     Args:
         root: `entropy_level` of the probe's first tokens.
-        after_tools: levels after each of its tool results. Empty, where it called no tool: the difference is 0 then, and
+        after_tools: levels after each of its tool results. Empty where it called no tool: the difference is 0 then, and
             the budget is split evenly. (The official code takes the levels of all segments here, the first and the
             answer among them, and the root's from a generation of its own.)
 
