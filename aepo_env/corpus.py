@@ -10,6 +10,7 @@ A corpus never changes, so it may be used from many threads, goes through `pickl
 the process. Equal pages in equal order give equal hits everywhere. Left out: adding pages to a finished corpus.
 """
 
+import contextlib
 import os
 import pickle
 import re
@@ -56,9 +57,10 @@ class Corpus:
     def __init__(self, path: Path | None, opener: Callable[[], sqlite3.Connection]) -> None:
         self.path = path
         self._opener = opener
-        self._connections = store.Connections(opener)
+        self._connections = self._fresh_connections()
         with self._lend(_LOOK_UP_SECONDS) as connection:
-            (self._pages,) = connection.execute("SELECT count(*) FROM pages").fetchone()
+            # Numbers run from 1 without gaps; counting would read an index from end to end.
+            (self._pages,) = connection.execute("SELECT coalesce(max(id), 0) FROM pages").fetchone()
 
     @classmethod
     def build(cls, pages: Iterable[Page], path: Path | None = None) -> "Corpus":
@@ -138,24 +140,18 @@ class Corpus:
 
         Raises PageNotFound for addresses not in the corpus and for redirects that lead nowhere or in a circle.
         """
-        try:
-            with self._lend(seconds) as connection:
-                row = lookups.follow(connection, address)
-        except TimeoutError:
-            raise FetchTimedOut(f"The page did not come within {seconds:g} s.") from None
-        except sqlite3.Error as error:
-            raise FetchFailed(f"The corpus could not be read ({error}).") from error
+        with self._lend_to_fetch(seconds) as connection:
+            row = lookups.follow(connection, address)
         if row is None:
             raise PageNotFound(address)
         found, title, html, text = row
         return Document(found, title, html or _as_html(title, text))
 
-    def address_of(self, title: str) -> str | None:
+    def address_of(self, title: str, seconds: float = _LOOK_UP_SECONDS) -> str | None:
         """The address of the (first) page or redirect with this title, case, accents and punctuation aside."""
-        with self._lend(_LOOK_UP_SECONDS) as connection:
-            for number in lookups.titled(connection, title, 1):
-                return str(lookups.page_row(connection, number)[0])
-        return None
+        with self._lend_to_fetch(seconds) as connection:
+            found = lookups.titled(connection, title, 1)
+            return lookups.page_row(connection, found[0])[0] if found else None
 
     def pages(self) -> Iterator[tuple[str, str, str]]:
         """(address, title, text) of every page, in the order of building."""
@@ -170,10 +166,25 @@ class Corpus:
             yield from (row[1:] for row in rows)
             last = rows[-1][0]
 
-    def _lend(self, seconds: float) -> Any:
+    def _fresh_connections(self) -> store.Connections:
+        # Each connection to a corpus in memory has a copy of its own, so there are few.
+        return store.Connections(self._opener, limit=16 if self.path else 4)
+
+    def _lend(self, seconds: float) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         if self._connections.process != os.getpid():  # after a fork: SQLite handles must not be used in the child
-            self._connections = store.Connections(self._opener)
+            self._connections = self._fresh_connections()
         return self._connections.lend(seconds)
+
+    @contextlib.contextmanager
+    def _lend_to_fetch(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """A connection for the block; what goes wrong in it is raised as a page source's errors."""
+        try:
+            with self._lend(seconds) as connection:
+                yield connection
+        except TimeoutError:
+            raise FetchTimedOut(f"The page did not come within {seconds:g} s.") from None
+        except sqlite3.Error as error:
+            raise FetchFailed(f"The corpus could not be read ({error}).") from error
 
 
 _opened: "weakref.WeakValueDictionary[tuple[str, int, int, int], Corpus]" = weakref.WeakValueDictionary()
@@ -197,7 +208,7 @@ def _write(connection: sqlite3.Connection, pages: Iterable[Page]) -> None:
             ).lastrowid
         except sqlite3.IntegrityError:
             raise ValueError(f"Expected every page at its own address, got {address!r} twice.") from None
-        index_row = (number, " ".join(words(title)), " ".join(words(text)))
+        index_row = (number, " ".join(words(title)), " ".join([*words(text), store.EVERY_PAGE]))
         connection.execute("INSERT INTO word_index (rowid, title, body) VALUES (?, ?, ?)", index_row)
     connection.execute("COMMIT")
     store.finish(connection)
@@ -219,29 +230,28 @@ def cached_corpus(key: str, make_pages: Callable[[], Iterable[Page]]) -> Corpus:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}", key):
         raise ValueError(f"Expected a key of letters, digits, '.', '_' and '-', got {key!r}.")
-    path = cache_folder() / f"{key}.sqlite"
+    kept, temporary = (folder / f"{key}.sqlite" for folder in _cache_folders())
+    for path in (kept, temporary):
+        with contextlib.suppress(CorpusError):  # missing, or left by an older version
+            return Corpus.open(path)
     try:
-        return Corpus.open(path)
-    except CorpusError:  # missing, or left by an older version
-        return Corpus.build(make_pages(), path)
+        return Corpus.build(make_pages(), kept)
+    except OSError:  # cannot be written there
+        return Corpus.build(make_pages(), temporary)
 
 
-def cache_folder() -> Path:
-    """A folder that can be written for files worth keeping; made if need be."""
+def _cache_folders() -> tuple[Path, Path]:
+    """The folder for files worth keeping, and the one to use when that cannot be written."""
     if chosen := os.environ.get("AEPO_CACHE"):
-        folder = Path(chosen)
+        kept = Path(chosen)
     elif base := os.environ.get("XDG_CACHE_HOME"):
-        folder = Path(base) / "aepo_env"
+        kept = Path(base) / "aepo_env"
     else:
-        folder = Path.home() / ".cache" / "aepo_env"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    except OSError:
-        pass
-    folder = Path(tempfile.gettempdir()) / f"aepo_env-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():  # somebody else's: what lies there cannot be trusted
-        folder = Path(tempfile.mkdtemp(prefix="aepo_env-"))
-    return folder
+        kept = Path(os.path.expanduser("~")) / ".cache" / "aepo_env"
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    temporary = Path(tempfile.gettempdir()) / f"aepo_env-{user}"
+    with contextlib.suppress(OSError):
+        temporary.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and temporary.stat().st_uid != user:  # somebody else's: not to be trusted
+            temporary = Path(tempfile.mkdtemp(prefix="aepo_env-"))
+    return kept, temporary

@@ -20,14 +20,13 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from aepo_env.episode import CallRecord, Episode, Limits
+from aepo_env.episode import NO_TURN, Episode, Limits
 from aepo_env.errors import ForkNotSupported
-from aepo_env.protocols.protocol import TextProtocol
+from aepo_env.protocols.protocol import Span, TextProtocol
 from aepo_env.protocols.tags import TagsProtocol
-from aepo_env.rewards.reward import Reward
-from aepo_env.rules import Rules
-from aepo_env.spaces import Unicode
-from aepo_env.tasks import Task
+from aepo_env.rules import EpisodeReward, Messages, Rules
+from aepo_env.spaces import MAX_TEXT, Unicode
+from aepo_env.tasks import Task, find_task
 from aepo_env.tools.tool import Forking, Tool
 from aepo_env.worlds.world import World
 
@@ -38,23 +37,29 @@ class Snapshot:
     """An episode put aside, to be restored any number of times. Release it (or drop it) to free its interpreters.
 
     Pickles: live interpreters are left behind and rebuilt from their recorded cells when it is restored.
+
+    Attributes:
+        episode: the record, with tool states of the snapshot's own.
+        tool_names: which tools the states belong to, in their order.
+        fork_count: how many forks had been taken at that step.
     """
 
-    def __init__(self, episode: Episode, generator: np.random.Generator, tools: Sequence[Tool]) -> None:
+    def __init__(self, env: "ToolEnv", episode: Episode) -> None:
         self.episode = episode
-        self._generator = generator
-        self._tools: Sequence[Tool] | None = tools
+        self.tool_names = tuple(tool.name for tool in env.rules.tools)
+        self.fork_count = env._fork_count
+        self._random = copy.deepcopy((env.np_random, env._np_random_seed))
+        self._tools: Sequence[Tool] | None = env.rules.tools
 
-    def random_generator(self) -> np.random.Generator:
-        """A copy of the environment's generator as it stood."""
-        return copy.deepcopy(self._generator)
+    def random_generator(self) -> tuple[np.random.Generator, int | None]:
+        """A copy of the environment's generator as it stood, and the seed it once started from."""
+        return copy.deepcopy(self._random)
 
     def release(self) -> None:
         """Give back what the snapshot holds. Idempotent."""
-        if self._tools is not None:
-            for tool, state in zip(self._tools, self.episode.tool_states, strict=True):
-                tool.release(state)
-            self._tools = None
+        tools, self._tools = self._tools, None
+        if tools is not None:
+            _release(tools, self.episode.tool_states)
 
     def __enter__(self) -> "Snapshot":
         return self
@@ -63,7 +68,7 @@ class Snapshot:
         self.release()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"episode": self.episode, "_generator": self._generator, "_tools": None}
+        return {**vars(self), "_tools": None}
 
 
 class ToolEnv(gymnasium.Env[str, str]):
@@ -79,13 +84,13 @@ class ToolEnv(gymnasium.Env[str, str]):
         render_mode: "ansi" makes `render()` give the transcript.
     """
 
-    metadata = {"render_modes": ["ansi"]}  # noqa: RUF012  # Gymnasium's name and type
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012  # Gymnasium's name and type
 
     def __init__(
         self,
         tasks: Sequence[Task],
         tools: Sequence[Tool],
-        reward: Reward,
+        reward: EpisodeReward,
         *,
         limits: Limits | None = None,
         protocol: TextProtocol | None = None,
@@ -94,13 +99,16 @@ class ToolEnv(gymnasium.Env[str, str]):
     ) -> None:
         if len(tasks) == 0:
             raise ValueError("The task set is empty: give at least one task.")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode is None or one of {self.metadata['render_modes']}; got {render_mode!r}.")
         if protocol is None:
             protocol = TagsProtocol([tool.name for tool in tools])
         self.tasks = tasks
         self.rules = Rules(tools, protocol, limits if limits is not None else Limits(), reward)
         self.world = world
         self.render_mode = render_mode
-        self.observation_space = Unicode()
+        # A result may grow when tags in it are defused ("<" to "&lt;").
+        self.observation_space = Unicode(max(MAX_TEXT, 4 * self.rules.limits.observation_characters))
         self.action_space = Unicode()
         self._system_prompt = protocol.system_prompt(tools)
         self._episode: Episode | None = None
@@ -121,19 +129,23 @@ class ToolEnv(gymnasium.Env[str, str]):
         Args:
             seed: equal seeds and equal options give equal episodes, in every process.
             options: {"task": …} picks the task by index, by id, or brings one (a Task or a mapping of its fields).
+
+        Raises:
+            ValueError, TypeError: options that are unknown or name no task; the running episode goes on then.
         """
+        wanted = self._wanted_task(options)
         super().reset(seed=seed)
         generator = self.np_random
+        # Both are drawn whatever was asked for, so that naming a task shifts nothing that comes later.
         drawn = int(generator.integers(len(self.tasks)))
-        task = self.tasks[drawn] if not options or options.get("task") is None else self._find_task(options["task"])
         episode_seed = int(generator.integers(2**31))
+        task = wanted if wanted is not None else self.tasks[drawn]
+        states = tuple(tool.start(episode_seed) for tool in self.rules.tools)
         self._release_tools()
         self._fork_count = 0
-        self._episode = Episode(
-            task, episode_seed, tool_states=tuple(tool.start(episode_seed) for tool in self.rules.tools)
-        )
+        self._episode = Episode(task, episode_seed, tool_states=states)
         messages = ({"role": "system", "content": self._system_prompt}, {"role": "user", "content": task.question})
-        return task.question, self._info(self._episode, (), (), messages)
+        return task.question, self._info(self._episode, messages)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Play one turn: read `action` (the policy's raw text), run its calls, return the new text.
@@ -141,26 +153,22 @@ class ToolEnv(gymnasium.Env[str, str]):
         Raises:
             TypeError: the action is not a string. ResetNeeded: there is no running episode.
         """
-        episode = self.episode
-        if episode.stop_reason is not None:
+        episode = self._episode
+        if episode is None or episode.stop_reason is not None:
+            episode = self.episode  # raises, if there is none
             raise gymnasium.error.ResetNeeded(f"The episode has ended ({episode.stop_reason}): call reset() first.")
         if not isinstance(action, str):
             raise TypeError(f"An action is the policy's text (str); got {type(action).__name__}.")
         episode, messages, answer_span = self.rules.play(episode, action)
         self._episode = episode
         self._fork_count = 0
-        turn = episode.turns[-1]
-        ended = episode.stop_reason is not None
-        if answer_span is not None:
-            spans: tuple[tuple[str, int, int], ...] = (("answer", *answer_span),)
-        else:
-            spans = tuple([(call.tool, *call.span) for call in turn.calls])
+        answered = answer_span is not None
         return (
-            turn.observation,
-            episode.rewards["total"] if episode.rewards is not None else 0.0,
-            answer_span is not None,
-            ended and answer_span is None,
-            self._info(episode, turn.calls, spans, messages),
+            episode.turns[-1].observation,
+            0.0 if episode.rewards is None else episode.rewards["total"],
+            answered,
+            episode.stop_reason is not None and not answered,
+            self._info(episode, messages, answer_span),
         )
 
     def render(self) -> str | None:
@@ -173,6 +181,16 @@ class ToolEnv(gymnasium.Env[str, str]):
         """Give back the episode's interpreters. The tools themselves are shared with forks and stay open."""
         self._release_tools()
         self._episode = None
+
+    def anchor(self) -> tuple[Any, ...]:
+        """A hashable picture of where the episode stands: the task, the last observation, what each tool looks at.
+
+        Equal situations reached on different paths are equal here; the transcript, which never is, is left out.
+        """
+        episode = self.episode
+        last = episode.turns[-1].observation if episode.turns else ""
+        looks = [tool.anchor(state) for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)]
+        return (episode.task.id, last, *looks)
 
     # ------------------------------------------------------------------------------------- fork, snapshot, restore
 
@@ -206,29 +224,22 @@ class ToolEnv(gymnasium.Env[str, str]):
     def snapshot(self) -> Snapshot:
         """The present moment, to come back to with `restore` here or in any environment made alike."""
         self._check_forkable()
-        episode = self.episode
-        states = tuple(
-            tool.fork(state, rng="same", seed=0)
-            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
-        )
-        return Snapshot(episode._replace(tool_states=states), copy.deepcopy(self.np_random), self.rules.tools)
+        return Snapshot(self, self.episode._replace(tool_states=self._fork_states(self.episode, "same", 0)))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from `snapshot`, as often as wanted; the snapshot itself stays as it is."""
         episode = snapshot.episode
-        if len(episode.tool_states) != len(self.rules.tools):
+        names = tuple(tool.name for tool in self.rules.tools)
+        if snapshot.tool_names != names:
             raise ValueError(
-                f"The snapshot was taken with {len(episode.tool_states)} tools, this environment has "
-                f"{len(self.rules.tools)}: restore it in an environment made with the same arguments."
+                f"The snapshot was taken with the tools {snapshot.tool_names}, this environment has {names}: "
+                "restore it in an environment made with the same arguments."
             )
-        states = tuple(
-            tool.fork(state, rng="same", seed=0)
-            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
-        )
+        states = self._fork_states(episode, "same", 0)
         self._release_tools()
         self._episode = episode._replace(tool_states=states)
-        self._np_random = snapshot.random_generator()
-        self._fork_count = 0
+        self._np_random, self._np_random_seed = snapshot.random_generator()
+        self._fork_count = snapshot.fork_count
 
     def _check_forkable(self) -> None:
         for tool in self.rules.tools:
@@ -241,75 +252,88 @@ class ToolEnv(gymnasium.Env[str, str]):
         # Keyed by the place in the tree, not drawn: forking must not disturb the parent's own streams.
         key = hashlib.sha256(f"{episode.seed} {lineage}".encode()).digest()
         seed = int.from_bytes(key[:4]) >> 1
-        states = tuple(
-            tool.fork(state, rng=rng, seed=seed)
-            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)
-        )
-        child = copy.copy(self)
-        child._fork_count = 0
+        states = self._fork_states(episode, rng, seed)
+        child = self._copy()
         child._episode = episode._replace(tool_states=states, lineage=lineage)
-        child.action_space = copy.copy(self.action_space)
-        child.observation_space = copy.copy(self.observation_space)
-        child._np_random = copy.deepcopy(self.np_random) if rng == "same" else np.random.default_rng(list(key))
+        if rng == "same":
+            child._np_random = copy.deepcopy(self._np_random)
+        else:
+            child.np_random = np.random.default_rng(list(key))
+            child.action_space.seed(seed)
         self._fork_count += 1
         return child
 
+    def _fork_states(self, episode: Episode, rng: RandomStreams, seed: int) -> tuple[Any, ...]:
+        """Independent copies of the tools' states; if one cannot be had, none is left behind."""
+        states: list[Any] = []
+        try:
+            for tool, state in zip(self.rules.tools, episode.tool_states, strict=True):
+                states.append(tool.fork(state, rng=rng, seed=seed))  # a failure must find the copies made so far
+        except BaseException:
+            _release(self.rules.tools, states)
+            raise
+        return tuple(states)
+
+    def _copy(self) -> "ToolEnv":
+        """This environment with spaces of its own; its episode and its generator are still the same."""
+        twin = copy.copy(self)
+        twin.action_space = copy.deepcopy(self.action_space)
+        twin.observation_space = copy.deepcopy(self.observation_space)
+        twin._fork_count = 0
+        return twin
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "ToolEnv":
         """A deep copy is a fork: nothing of an episode may be shared, and tools and corpora must not be copied."""
-        if self._episode is None:
-            return copy.copy(self)
-        return self.fork(1, rng="same")[0]
+        if self._episode is not None:
+            return self.fork(1, rng="same")[0]
+        twin = self._copy()
+        twin._np_random = copy.deepcopy(self._np_random)
+        return twin
 
     # ------------------------------------------------------------------------------------------------------- inside
 
-    def _find_task(self, wanted: Any) -> Task:
-        if isinstance(wanted, Task):
-            return wanted
-        if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
-            if not 0 <= wanted < len(self.tasks):
-                raise ValueError(f"There is no task {wanted}: this task set has tasks 0 to {len(self.tasks) - 1}.")
-            return self.tasks[int(wanted)]
-        if isinstance(wanted, str):
-            for task in self.tasks:
-                if task.id == wanted:
-                    return task
-            raise ValueError(f"There is no task with the id {wanted!r} among the {len(self.tasks)} tasks of this set.")
-        if isinstance(wanted, Mapping):
-            fields = dict(wanted)
-            if not isinstance(fields.get("question"), str) or isinstance(fields.get("answers"), str | None):
-                raise ValueError(f"A task needs a 'question' (str) and 'answers' (a list of str); got {fields!r}.")
-            fields["answers"] = tuple(fields["answers"])
-            return Task(**{"id": "given", **fields})
-        raise TypeError(f"options['task'] is an index, an id, a Task or a mapping; got {type(wanted).__name__}.")
+    def _wanted_task(self, options: Mapping[str, Any] | None) -> Task | None:
+        """The task that `options` ask for, if any."""
+        unknown = sorted(set(options or ()) - {"task"}, key=str)
+        if unknown:
+            raise ValueError(f'reset knows the option "task" alone; got {", ".join(map(repr, unknown))}.')
+        wanted = options.get("task") if options else None
+        return None if wanted is None else find_task(self.tasks, wanted)
 
-    def _info(
-        self,
-        episode: Episode,
-        calls: Sequence[CallRecord],
-        spans: tuple[tuple[str, int, int], ...],
-        messages: tuple[dict[str, Any], ...],
-    ) -> dict[str, Any]:
-        limits, spent = self.rules.limits, episode.spent
+    def _info(self, episode: Episode, messages: Messages, answer_span: Span | None = None) -> dict[str, Any]:
+        """What a step says besides the observation: plain data, the reader's own, and nothing that depends on time."""
+        limits, spent, turns = self.rules.limits, episode.spent, len(episode.turns)
+        turn = episode.turns[-1] if turns else NO_TURN
+        if answer_span is None:
+            spans = tuple([(call.tool, call.span[0], call.span[1]) for call in turn.calls])
+        else:
+            spans = (("answer", answer_span[0], answer_span[1]),)
+        left = limits.characters - spent.characters
         return {
             "task_id": episode.task.id,
-            "turn": len(episode.turns),
+            "turn": turns,
             "messages": messages,
-            "calls": tuple(calls),
+            "calls": turn.calls,
             "spans": spans,
-            "malformed": bool(episode.turns) and episode.turns[-1].malformed != "",
+            "malformed": turn.malformed != "",
             "left": {
-                "turns": limits.turns - len(episode.turns),
+                "turns": limits.turns - turns,
                 "tool_calls": limits.tool_calls - spent.tool_calls,
-                "characters": max(0, limits.characters - spent.characters),
+                "characters": left if left > 0 else 0,
                 "malformed": limits.malformed - spent.malformed,
             },
             "answer": episode.answer,
             "stop_reason": episode.stop_reason,
             "valid": episode.valid,
-            "rewards": episode.rewards,
+            "rewards": {} if episode.rewards is None else dict(episode.rewards),
         }
 
     def _release_tools(self) -> None:
         if self._episode is not None:
-            for tool, state in zip(self.rules.tools, self._episode.tool_states, strict=True):
-                tool.release(state)
+            _release(self.rules.tools, self._episode.tool_states)
+
+
+def _release(tools: Sequence[Tool], states: Sequence[Any]) -> None:
+    """Give back the tools' states; there may be fewer states than tools, when making them was broken off."""
+    for tool, state in zip(tools, states, strict=False):
+        tool.release(state)

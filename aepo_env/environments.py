@@ -8,16 +8,16 @@ Every argument is plain data, so that an `EnvSpec` can be written as JSON. For a
 a task set of your own) build a `ToolEnv` from its parts, as these functions do.
 """
 
+import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from aepo_env.env import ToolEnv
 from aepo_env.episode import Limits
 from aepo_env.rewards import reward_by_name
-from aepo_env.tasks import Task
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.python import PythonTool
 from aepo_env.tools.search import SearchTool
@@ -25,8 +25,6 @@ from aepo_env.tools.tool import Tool
 from aepo_env.worlds.world import World
 
 Split = Literal["train", "dev", "test", "all"]
-
-_SIFTED = 5_000  # how many tasks are looked through for the families asked for; generated worlds never end
 
 
 def web(
@@ -54,16 +52,18 @@ def web(
         world_seed: another seed is another generated world.
         difficulty: of the generated web: "tiny", "easy", "medium" or "hard".
         pages: of the generated web; None: as many as the difficulty says.
-        families: only tasks of these families ("web/2-hop"), out of the first 5,000; None: all.
+        families: only tasks of these families ("web/2-hop"); None: all.
         tools: which of "search", "browse" and "python", in the order the system prompt lists them.
         search, browse, python: settings of those tools, by the names of their arguments.
         reward: a name in `aepo_env.rewards`.
         limits: fields of `Limits` to change.
         render_mode: "ansi" makes `render()` give the transcript.
     """
-    world = open_world(corpus, split=split, seed=world_seed, difficulty=difficulty, pages=pages)
+    world = open_world(
+        corpus, split=split, seed=world_seed, difficulty=difficulty, pages=pages, families=_named(families)
+    )
     made = _make_tools(world, tools, {"search": search, "browse": browse, "python": python})
-    return _put_together(world, made, reward, families, limits, render_mode)
+    return _put_together(world, made, reward, limits, render_mode)
 
 
 def search(*, search: Mapping[str, Any] | None = None, **settings: Any) -> ToolEnv:
@@ -84,9 +84,9 @@ def code(
     render_mode: str | None = None,
 ) -> ToolEnv:
     """Data puzzles for the python tool alone; arguments as for `web`."""
-    world = _generated_code(split, world_seed, difficulty)
+    world = _generated_code(split, world_seed, difficulty, _named(families))
     made = _make_tools(world, ("python",), {"python": python})
-    return _put_together(world, made, reward, families, limits, render_mode)
+    return _put_together(world, made, reward, limits, render_mode)
 
 
 def open_world(
@@ -96,52 +96,72 @@ def open_world(
     seed: int = 0,
     difficulty: str = "medium",
     pages: int | None = None,
+    families: tuple[str, ...] | None = None,
 ) -> World:
     """The world behind `web`; opened once per process and shared by all environments over it."""
     if corpus == "generated":
-        return _generated_web(split or "train", seed, difficulty, pages)
+        return _generated_web(split or "train", seed, difficulty, pages, families)
     if corpus == "factbook":
-        return _factbook(split or "train", seed)
+        return _factbook(split or "train", seed, families)
     path = Path(corpus)
     if not path.is_dir():
         raise ValueError(f'corpus is "generated", "factbook" or a folder of pages; there is no folder {str(corpus)!r}.')
-    return _folder(path.resolve(), split or "all")
+    return _folder(path.resolve(), split or "all", families)
 
 
 @functools.lru_cache(maxsize=8)
-def _generated_web(split: Any, seed: int, difficulty: str, pages: int | None) -> World:
+def _generated_web(
+    split: Any, seed: int, difficulty: str, pages: int | None, families: tuple[str, ...] | None
+) -> World:
     from aepo_env.worlds.web import generated_web
+    from aepo_env.worlds.web.questions import WebTasks
 
     given = {} if pages is None else {"pages": pages}
-    return generated_web(split=split, seed=seed, difficulty=difficulty, **given)
+    world = generated_web(split=split, seed=seed, difficulty=difficulty, **given)
+    if families is None:
+        return world
+    return dataclasses.replace(world, tasks=cast(WebTasks, world.tasks).of_families(families))
 
 
 @functools.lru_cache(maxsize=8)
-def _generated_code(split: Any, seed: int, difficulty: Any) -> World:
+def _generated_code(split: Any, seed: int, difficulty: Any, families: tuple[str, ...] | None) -> World:
     from aepo_env.worlds.code import generated_code
 
-    return generated_code(split=split, seed=seed, difficulty=difficulty)
+    return generated_code(split=split, seed=seed, difficulty=difficulty, families=families)
 
 
 @functools.lru_cache(maxsize=8)
-def _factbook(split: Any, seed: int) -> World:
-    from aepo_env.worlds.factbook import factbook_world
+def _factbook(split: Any, seed: int, families: tuple[str, ...] | None) -> World:
+    from aepo_env.worlds.factbook import DEFAULT_MIX, factbook_world
 
-    return factbook_world(split=split, seed=seed)
+    mix = None if families is None else {family: DEFAULT_MIX.get(family, 1) for family in families}
+    return factbook_world(split=split, seed=seed, mix=mix)
 
 
-def _folder(path: Path, split: Any) -> World:
+def _folder(path: Path, split: Any, families: tuple[str, ...] | None) -> World:
     from aepo_env.worlds.folder import folder_world
 
-    return folder_world(path, split=split)
+    world = folder_world(path, split=split)
+    if families is None:
+        return world
+    tasks = [task for task in world.tasks if task.family in families]
+    if not tasks:
+        known = ", ".join(sorted({task.family for task in world.tasks}))
+        raise ValueError(f"No question of {path} is of the families {', '.join(families)}; they are of {known}.")
+    return dataclasses.replace(world, tasks=tasks)
+
+
+def _named(families: Sequence[str] | None) -> tuple[str, ...] | None:
+    if isinstance(families, str):
+        raise ValueError(f"families is a list of names; got the text {families!r}: write [{families!r}].")
+    return None if families is None else tuple(families)
 
 
 def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mapping[str, Any] | None]) -> list[Tool]:
-    makers: dict[str, Any] = {
-        "search": functools.partial(SearchTool, world.corpus),
-        "browse": functools.partial(BrowseTool, world.corpus),
-        "python": PythonTool,
-    }
+    makers: dict[str, Any] = {"python": PythonTool}
+    if world.corpus is not None:
+        makers["search"] = functools.partial(SearchTool, world.corpus)
+        makers["browse"] = functools.partial(BrowseTool, world.corpus)
     if unknown := [name for name in names if name not in makers]:
         raise ValueError(f"tools are taken from {', '.join(makers)}; got {', '.join(map(repr, unknown))}.")
     made: list[Tool] = []
@@ -157,19 +177,11 @@ def _put_together(
     world: World,
     tools: Sequence[Tool],
     reward: str,
-    families: Sequence[str] | None,
     limits: Mapping[str, Any] | None,
     render_mode: str | None,
 ) -> ToolEnv:
-    tasks: Sequence[Task] = world.tasks
-    if families is not None:
-        first = [tasks[i] for i in range(min(len(tasks), _SIFTED))]
-        tasks = [task for task in first if task.family in families]
-        if not tasks:
-            known = ", ".join(sorted({task.family for task in first}))
-            raise ValueError(f"No task is of the families {', '.join(families)}; this world has {known}.")
     try:
         all_limits = Limits(**(limits or {}))
     except TypeError as error:
         raise ValueError(f"limits are fields of Limits: {error}.") from None
-    return ToolEnv(tasks, tools, reward_by_name(reward), limits=all_limits, world=world, render_mode=render_mode)
+    return ToolEnv(world.tasks, tools, reward_by_name(reward), limits=all_limits, world=world, render_mode=render_mode)

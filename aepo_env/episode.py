@@ -53,9 +53,9 @@ class Limits:
     notices: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("turns", "tool_calls", "characters", "malformed", "observation_characters"):
+        for name in ("turns", "tool_calls", "characters", "malformed", "retries", "observation_characters"):
             value = getattr(self, name)
-            least = 0 if name == "tool_calls" else 1
+            least = 0 if name in ("tool_calls", "retries") else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Limits.{name} must be a whole number of at least {least}; got {value!r}.")
         for name in ("call_seconds", "episode_seconds"):
@@ -86,6 +86,9 @@ class Turn(NamedTuple):
     observation: str
     calls: tuple[CallRecord, ...] = ()
     malformed: str = ""
+
+
+NO_TURN = Turn("", "")
 
 
 class Spent(NamedTuple):

@@ -11,7 +11,7 @@ refused: dropping its state in silence would be worse.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -32,17 +32,24 @@ _PLAIN_STATE = (
 )
 """Gymnasium's wrappers whose attributes are counters, flags, arrays and functions: safe to copy deeply."""
 
+_SPACES = ("_action_space", "_observation_space")
+
 _BASE_ATTRIBUTES = frozenset(
-    {"env", "_saved_kwargs", "_action_space", "_observation_space", "_metadata", "_cached_spec", "_render_mode"}
+    {"env", "_saved_kwargs", *_SPACES, "_metadata", "_cached_spec", "_ezpickle_args", "_ezpickle_kwargs"}
 )
-"""What Gymnasium's `Wrapper` itself keeps: no state of an episode."""
+"""What Gymnasium's `Wrapper` and `EzPickle` themselves keep: no state of an episode."""
 
 AnyEnv = gymnasium.Env[Any, Any]
+AnyWrapper = gymnasium.Wrapper[Any, Any, Any, Any]
 
 
 class StackSnapshot(NamedTuple):
-    """A moment of a wrapper stack. wrapper_states: one per wrapper, outermost first. inner: the environment's own."""
+    """A moment of a wrapper stack.
 
+    wrappers: their names, outermost first. wrapper_states: one for each. inner: the environment's own moment.
+    """
+
+    wrappers: tuple[str, ...]
     wrapper_states: tuple[Mapping[str, Any], ...]
     inner: Snapshot
 
@@ -67,6 +74,8 @@ def fork(env: AnyEnv, n: int = 1, *, rng: RandomStreams = "split") -> list[AnyEn
             # Not copy.copy: a wrapper that inherits EzPickle would restart its episode.
             twin = object.__new__(type(wrapper))
             twin.__dict__.update({name: value for name, value in vars(wrapper).items() if name in _BASE_ATTRIBUTES})
+            for name in _SPACES:  # each has a generator of its own
+                twin.__dict__[name] = copy.deepcopy(getattr(wrapper, name))
             twin.__dict__.update(state)
             twin.env = child
             child = twin
@@ -78,15 +87,15 @@ def snapshot(env: AnyEnv) -> StackSnapshot:
     """The present moment of `env` and its wrappers. Pickles if the wrappers' states do."""
     stack, inner = _open(env)
     states = tuple(copy.deepcopy(_state(wrapper)) for wrapper in stack)
-    return StackSnapshot(states, inner.snapshot())
+    return StackSnapshot(_names(stack), states, inner.snapshot())
 
 
 def restore(env: AnyEnv, moment: StackSnapshot) -> None:
     """Continue `env` from a snapshot of this stack, or of one made alike; as often as wanted."""
     stack, inner = _open(env)
-    if len(stack) != len(moment.wrapper_states):
+    if _names(stack) != moment.wrappers:
         raise ValueError(
-            f"The snapshot is of {len(moment.wrapper_states)} wrappers, this environment has {len(stack)}: "
+            f"The snapshot is of the wrappers {moment.wrappers}, this environment has {_names(stack)}: "
             "restore it in a stack made alike."
         )
     inner.restore(moment.inner)
@@ -94,7 +103,7 @@ def restore(env: AnyEnv, moment: StackSnapshot) -> None:
         wrapper.__dict__.update(copy.deepcopy(dict(state)))
 
 
-def _open(env: AnyEnv) -> tuple[list[gymnasium.Wrapper[Any, Any, Any, Any]], ToolEnv]:
+def _open(env: AnyEnv) -> tuple[list[AnyWrapper], ToolEnv]:
     """The wrappers, outermost first, and the environment inside."""
     stack = []
     while isinstance(env, gymnasium.Wrapper):
@@ -105,12 +114,18 @@ def _open(env: AnyEnv) -> tuple[list[gymnasium.Wrapper[Any, Any, Any, Any]], Too
     return stack, env
 
 
-def _state(wrapper: gymnasium.Wrapper[Any, Any, Any, Any]) -> Mapping[str, Any]:
+def _names(stack: Sequence[AnyWrapper]) -> tuple[str, ...]:
+    return tuple(type(wrapper).__qualname__ for wrapper in stack)
+
+
+def _state(wrapper: AnyWrapper) -> Mapping[str, Any]:
     """The attributes a copy of `wrapper` must start with, not yet copied."""
     if hasattr(wrapper, "fork_state"):
         state = wrapper.fork_state()
         if not isinstance(state, Mapping):
             raise TypeError(f"{type(wrapper).__name__}.fork_state() must give a dict; it gave {type(state).__name__}.")
+        if "env" in state:
+            raise TypeError(f"{type(wrapper).__name__}.fork_state() must leave out 'env': the copy is given its own.")
         return state
     own = {name: value for name, value in vars(wrapper).items() if name not in _BASE_ATTRIBUTES}
     if own and type(wrapper) not in _PLAIN_STATE:

@@ -14,6 +14,9 @@ _SAMPLE_ALPHABET = (
 )
 
 
+MAX_TEXT = 1_000_000
+
+
 class Unicode(Space[str]):
     """All strings of at most `max_length` characters.
 
@@ -22,7 +25,7 @@ class Unicode(Space[str]):
         seed: for `sample`.
     """
 
-    def __init__(self, max_length: int = 1_000_000, seed: int | np.random.Generator | None = None) -> None:
+    def __init__(self, max_length: int = MAX_TEXT, seed: int | np.random.Generator | None = None) -> None:
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1; got {max_length}.")
         self.max_length = max_length

@@ -4,9 +4,14 @@ A world (`aepo_env.worlds`) hands out tasks; an environment draws one at `reset`
 policy but its question.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+import numpy as np
+
+_LOOKED_THROUGH = 10_000  # tasks compared when one is asked for by its id; a generated task set has no end
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +31,35 @@ class Task:
     answers: tuple[str, ...]
     family: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_task(tasks: Sequence[Task], wanted: Any) -> Task:
+    """The task that `wanted` names: an index, an id, a Task, or a mapping of a task's fields.
+
+    Raises:
+        ValueError: there is none such. TypeError: `wanted` is something else.
+    """
+    if isinstance(wanted, Task):
+        return wanted
+    if isinstance(wanted, int | np.integer) and not isinstance(wanted, bool):
+        if not 0 <= wanted < len(tasks):
+            raise ValueError(f"There is no task {wanted}: this task set has tasks 0 to {len(tasks) - 1}.")
+        return tasks[int(wanted)]
+    if isinstance(wanted, str):
+        for task in itertools.islice(tasks, _LOOKED_THROUGH):
+            if task.id == wanted:
+                return task
+        seen = min(len(tasks), _LOOKED_THROUGH)
+        raise ValueError(f"There is no task with the id {wanted!r} among the first {seen} of this set: give its index.")
+    if isinstance(wanted, Mapping):
+        return _task_of(wanted)
+    raise TypeError(f"A task is named by an index, an id, a Task or a mapping; got {type(wanted).__name__}.")
+
+
+def _task_of(given: Mapping[str, Any]) -> Task:
+    if unknown := set(given) - {known.name for known in fields(Task)}:
+        raise ValueError(f"A task has no field {', '.join(sorted(map(repr, unknown)))}; got {dict(given)!r}.")
+    answers = given.get("answers")
+    if not isinstance(given.get("question"), str) or not isinstance(answers, list | tuple):
+        raise ValueError(f"A task needs a 'question' (str) and 'answers' (a list of str); got {dict(given)!r}.")
+    return Task(**{"id": "given", **given, "answers": tuple(answers)})

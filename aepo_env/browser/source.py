@@ -38,6 +38,9 @@ class PageSource(Protocol):
 class TitleLookup(Protocol):
     """A page source that also knows its pages by title."""
 
-    def address_of(self, title: str) -> str | None:
-        """The address of the page with exactly this title (but for case, accents, punctuation), or None."""
+    def address_of(self, title: str, seconds: float) -> str | None:
+        """The address of the page with exactly this title (but for case, accents, punctuation), or None.
+
+        Raises FetchFailed; FetchTimedOut when the answer did not come within `seconds`.
+        """
         ...

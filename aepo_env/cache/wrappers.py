@@ -107,17 +107,18 @@ class CachedEngine:
         self._engine, self._name = engine, name
         self._cache = RecordReplay(path, mode)
 
-    def search(self, query: str, limit: int, seconds: float) -> list[Hit]:
+    def search(self, query: str, limit: int, seconds: float, snippet_characters: int = 200) -> list[Hit]:
         """As the engine's; raises SearchFailed also for what the recording lacks."""
+        query = query.strip()
 
         def ask() -> Any:
             try:
-                return [list(hit) for hit in self._engine.search(query.strip(), limit, seconds)]
+                return [list(hit) for hit in self._engine.search(query, limit, seconds, snippet_characters)]
             except SearchFailed as error:
                 return Fault("unavailable", str(error))
 
         try:
-            value = self._cache.answer(("search", self._name, query.strip(), limit), ask, seconds)
+            value = self._cache.answer(("search", self._name, query, limit, snippet_characters), ask, seconds)
             if not isinstance(value, Fault):
                 return self._read(value)
         except CacheError as error:

@@ -16,6 +16,7 @@ import string
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards.equivalence import is_equiv
 from aepo_env.rewards.kinds import clean, has_latex, kind_of, parse_number
 from aepo_env.rewards.maths import maths_equal
@@ -39,7 +40,7 @@ def answer_credit(prediction: str, answers: str | Sequence[str], maths: MathsEqu
 
     maths: (prediction, answer) -> equal. Asked for accepted answers of kind "maths" whose spelling differs, and for a
     number when the prediction is an expression ("2^{10}" for 1024).
-    Raises ImportError for an accepted answer in LaTeX when the extra `math` is missing. What a policy writes never
+    Raises MissingExtra for an accepted answer in LaTeX when the extra `math` is missing. What a policy writes never
     raises: without the extra an expression does not equal a number, and "P-47" is compared as text.
     """
     return max((_credit(prediction, answer, maths) for answer in as_answers(answers)), default=0.0)
@@ -56,7 +57,7 @@ def _credit(prediction: str, answer: str, maths: MathsEqual) -> float:
         return float(_same_letters(given, wanted)) or _maths_credit(given, wanted, maths)
     credit = number_credit(given, wanted)
     if credit < 1.0 and kind_of(given) == "maths":
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(MissingExtra):
             return float(maths(given, wanted))
     return credit
 
@@ -64,7 +65,7 @@ def _credit(prediction: str, answer: str, maths: MathsEqual) -> float:
 def _maths_credit(prediction: str, answer: str, maths: MathsEqual) -> float:
     try:
         return float(maths(prediction, answer))
-    except ImportError:
+    except MissingExtra:
         if has_latex(answer):
             raise
         return text_credit(prediction, answer)  # "P-47" only looks like algebra: no reason to stop a run

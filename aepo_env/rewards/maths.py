@@ -27,6 +27,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards.equivalence import is_equiv
 from aepo_env.rewards.text import as_answers
 
@@ -49,7 +50,7 @@ def maths_equal(prediction: str, answers: str | Sequence[str], seconds: float = 
     """Whether a prediction equals any accepted answer as mathematics. Never raises for what the texts say.
 
     seconds: for one comparison; past it the two are not equal.
-    Raises ImportError without the extra `math` (only if spelling alone does not settle it), RuntimeError if the helper
+    Raises MissingExtra without the extra `math` (only if spelling alone does not settle it), RuntimeError if the helper
     cannot start, TimeoutError if none gets free within QUEUE_SECONDS.
     """
     return any(is_equiv(prediction, answer) or _equal(prediction, answer, seconds) for answer in as_answers(answers))
@@ -63,7 +64,7 @@ def maths_score(prediction: str, answers: str | Sequence[str]) -> float:
 @functools.lru_cache(maxsize=16384)
 def _equal(prediction: str, answer: str, seconds: float) -> bool:
     if importlib.util.find_spec("math_verify") is None:
-        raise ImportError(_EXTRA)
+        raise MissingExtra(_EXTRA)
     if not prediction.strip() or not answer.strip() or max(len(prediction), len(answer)) > MAX_CHARACTERS:
         return False
     request = {"gold": answer.translate(_TO_LATEX), "prediction": prediction.translate(_TO_LATEX), "seconds": seconds}

@@ -29,8 +29,12 @@ class Check(NamedTuple):
 
 def diagnose() -> list[Check]:
     """All checks, in the order in which they build on each other. Takes about a second."""
-    checks = [_machine(), _kernel(), _notifications(), _bubblewrap(), _namespaces(), _python()]
-    return [*checks, *_box()]
+    return [*requirements(), *_box()]
+
+
+def requirements() -> list[Check]:
+    """What the machine must have, without starting a box."""
+    return [_machine(), _kernel(), _notifications(), _bubblewrap(), _namespaces(), _python()]
 
 
 def guarantee_lines(guarantees: dict[str, str]) -> list[str]:

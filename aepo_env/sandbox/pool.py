@@ -3,7 +3,8 @@
 A session (the python tool's state) is the list of cells that were run and, while there is one, a handle on the live
 interpreter that ran them. The pool keeps at most `limit` interpreters alive: beyond it the least recently used idle one
 is closed, and rebuilt from its cells when it is needed again. So is a branch whose interpreter could not be forked.
-Rebuilding compares what every cell printed with what it printed the first time, and fails when they differ.
+Rebuilding compares what every cell printed with what it printed the first time, and fails when they differ. While a
+session that was forked with random streams of its own is rebuilt, one interpreter beyond the limit lives for a moment.
 """
 
 import hashlib
@@ -14,11 +15,15 @@ import time
 import weakref
 from typing import Literal, NamedTuple
 
+from aepo_env.errors import ForkNotSupported
 from aepo_env.sandbox.interpreter import CellResult, ForkRefused, Interpreter, Sandbox, SandboxUnavailable
 
 DEFAULT_LIMIT = 64
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # where an object lies differs from process to process and means nothing
+
+
+_pools: "weakref.WeakSet[InterpreterPool]" = weakref.WeakSet()  # of this process
 
 
 class ReplayFailed(Exception):
@@ -53,7 +58,6 @@ class Handle:
         self.used = 0
         self.process = os.getpid()
         self._pool = pool
-        pool._admit(self)
 
     def close(self) -> None:
         """Give the interpreter back. Takes no lock of the pool's: the garbage collector may call it at any moment."""
@@ -75,7 +79,13 @@ class Session(NamedTuple):
 
     @property
     def repeatable(self) -> bool:
+        """Whether the interpreter can be rebuilt from the events."""
         return all(event.repeatable for event in self.events if isinstance(event, Cell))
+
+    def renewed(self) -> "Session":
+        """The session after its interpreter died: no past, but still the random streams of this branch."""
+        seeds = [event.seed for event in self.events if isinstance(event, Reseed)]
+        return Session(seeds[-1] if seeds else self.seed)
 
     def __reduce__(self) -> tuple[type["Session"], tuple[int, tuple[Cell | Reseed, ...]]]:
         return Session, (self.seed, self.events)
@@ -95,120 +105,150 @@ class InterpreterPool:
         self.limit = limit
         self.started = self.forked = self.rebuilt = self.refused = self.evicted = 0
         self._live: dict[int, weakref.ref[Handle]] = {}
-        self._starting = 0
+        self._reserved = 0  # places promised to interpreters that are being started or forked
         self._clock = 0
         self._changed = threading.Condition()
+        _pools.add(self)
 
     @property
     def live(self) -> int:
         """How many interpreters are alive now."""
         return len(self._live)
 
-    def run(self, session: Session, code: str, seconds: float) -> tuple[CellResult, Session]:
+    def run(
+        self, session: Session, code: str, seconds: float, *, patience: float | None = None
+    ) -> tuple[CellResult, Session]:
         """Run a cell in `session`'s interpreter, started or rebuilt if there is none; the result and the next session.
 
-        A rebuild may take as long again per recorded cell. An interpreter that died begins anew, its past forgotten.
+        Args:
+            seconds: for the cell. patience: for everything, waiting for a place and rebuilding included; as long as
+                for the cell if not given. An interpreter that died begins anew, its past forgotten.
 
         Raises:
             SandboxUnavailable: no interpreter can be had. ReplayFailed: the session's could not be rebuilt.
         """
-        handle = self._acquire(session, seconds)
+        end = time.monotonic() + (seconds if patience is None else patience)
+        handle, interpreter = self._acquire(session, seconds, end)
         try:
-            assert handle.interpreter is not None
-            result = handle.interpreter.run(code, seconds)
+            result = interpreter.run(code, min(seconds, max(end - time.monotonic(), 0.001)))
         except BaseException:
             handle.close()
-            raise
-        finally:
             self._let_go(handle)
+            raise
         if not result.alive:
             handle.close()
-            return result, Session(session.seed)
+            self._let_go(handle)
+            return result, session.renewed()
         cell = Cell(code, _digest(result), result.status != "timeout")
-        handle.position += 1
-        handle.repeatable = handle.repeatable and cell.repeatable
+        self._let_go(handle, cell)
         return result, Session(session.seed, (*session.events, cell), handle)
 
     def fork(self, session: Session, *, rng: Literal["same", "split"], seed: int) -> Session:
-        """An independent session with the same past; its interpreter is forked now, or rebuilt at its next cell."""
-        split = rng == "split" and bool(session.events)
-        if rng == "split" and not session.events:
-            return Session(seed)
-        events = (*session.events, Reseed(seed)) if split else session.events
-        handle = session.handle
-        if handle is None or not self._claim(session):
-            return Session(session.seed, events)
+        """An independent session with the same past; its interpreter is forked now, or rebuilt at its next cell.
+
+        Raises:
+            ForkNotSupported: its interpreter can be neither forked now nor rebuilt later.
+        """
+        if not session.events:
+            return Session(seed if rng == "split" else session.seed)
+        events = (*session.events, Reseed(seed)) if rng == "split" else session.events
+        child = self._fork_live(session, events, rng, seed)
+        if child is None and not session.repeatable:
+            raise ForkNotSupported(
+                "The python session can be neither forked at this moment nor rebuilt, since the clock stopped one of "
+                "its cells: fork the episode earlier, or give cells more seconds."
+            )
+        return Session(session.seed, events, child)
+
+    def _fork_live(
+        self, session: Session, events: tuple[Cell | Reseed, ...], rng: Literal["same", "split"], seed: int
+    ) -> Handle | None:
+        """A fork of the session's live interpreter; None when there is none, no room for two, or it refuses."""
+        interpreter = self._claim(session)
+        if interpreter is None:
+            return None
+        assert session.handle is not None
         try:
             if not self._make_room(session):
-                return Session(session.seed, events)
+                return None
+            child: Handle | None = None
             try:
-                assert handle.interpreter is not None
-                child = handle.interpreter.fork(rng=rng, seed=seed)
+                child = Handle(self, interpreter.fork(rng=rng, seed=seed), len(events), session.handle.repeatable)
             except (ForkRefused, SandboxUnavailable):
-                self.refused += 1
-                return Session(session.seed, events)
+                return None
             finally:
-                self._starting -= 1
-            self.forked += 1
-            return Session(session.seed, events, Handle(self, child, len(events), handle.repeatable))
+                self._fill_place(child)
+                with self._changed:
+                    self.forked += child is not None
+                    self.refused += child is None
+            return child
         finally:
-            self._let_go(handle)
+            self._let_go(session.handle)
 
     # ------------------------------------------------------------------------------------------------------- inside
 
-    def _claim(self, session: Session) -> bool:
-        """Mark the session's interpreter busy; False when it has none that stands where the session does."""
+    def _claim(self, session: Session) -> Interpreter | None:
+        """Mark the session's interpreter busy; None when it has none that stands where the session does."""
         handle = session.handle
+        if handle is None:
+            return None
         with self._changed:
-            if (
-                handle is None
-                or handle.interpreter is None
-                or handle.busy
-                or handle.position != len(session.events)
-                or handle.process != os.getpid()
-            ):
-                return False
+            interpreter = handle.interpreter
+            stands_there = handle.position == len(session.events) and handle.process == os.getpid()
+            if interpreter is None or handle.busy or not stands_there:
+                return None
             handle.busy = True
             self._clock += 1
             handle.used = self._clock
-            return True
+            return interpreter
 
-    def _let_go(self, handle: Handle) -> None:
+    def _let_go(self, handle: Handle, cell: Cell | None = None) -> None:
+        """Make the interpreter idle again, at once with its new position: whoever waits must not see the old one."""
         with self._changed:
             handle.busy = False
+            if cell is not None:
+                handle.position += 1
+                handle.repeatable = handle.repeatable and cell.repeatable
             self._changed.notify_all()
 
-    def _acquire(self, session: Session, seconds: float) -> Handle:
-        if self._claim(session):
+    def _acquire(self, session: Session, seconds: float, end: float) -> tuple[Handle, Interpreter]:
+        """The session's interpreter, busy from now on, as it is or newly built by the moment `end`."""
+        interpreter = self._claim(session)
+        if interpreter is not None:
             assert session.handle is not None
-            return session.handle
+            return session.handle, interpreter
         if not session.repeatable:
             raise ReplayFailed("a cell of its past was stopped by the clock, which cannot be repeated")
-        end = time.monotonic() + seconds
         while not self._make_room(None):
             with self._changed:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise SandboxUnavailable(f"All {self.limit} interpreters are busy; try again later.")
                 self._changed.wait(min(left, 0.1))
+        handle: Handle | None = None
         try:
-            interpreter = self._build(session, seconds)
+            interpreter = self._build(session, seconds, end)
+            handle = Handle(self, interpreter, len(session.events), True)
+            handle.busy = True
         finally:
-            self._starting -= 1
-        handle = Handle(self, interpreter, len(session.events), True)
-        handle.busy = True
-        return handle
+            self._fill_place(handle)
+        return handle, interpreter
 
-    def _build(self, session: Session, seconds: float) -> Interpreter:
+    def _build(self, session: Session, seconds: float, end: float) -> Interpreter:
+        """A new interpreter that has been through the session's events."""
         interpreter = self.sandbox.start(session.seed)
-        self.started += 1
-        self.rebuilt += bool(session.events)
+        with self._changed:
+            self.started += 1
+            self.rebuilt += bool(session.events)
         try:
             for number, event in enumerate(session.events, 1):
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise ReplayFailed(f"the call's time was up before cell {number} of its past was repeated")
                 if isinstance(event, Reseed):
                     before, interpreter = interpreter, interpreter.fork(rng="split", seed=event.seed)
                     before.close()
-                elif _digest(interpreter.run(event.code, seconds)) != event.digest:
+                elif _digest(interpreter.run(event.code, min(seconds, left))) != event.digest:
                     raise ReplayFailed(f"cell {number} of its past did not print the same again")
         except ForkRefused as error:
             interpreter.close()
@@ -219,12 +259,12 @@ class InterpreterPool:
         return interpreter
 
     def _make_room(self, for_fork_of: Session | None) -> bool:
-        """Reserve a place for one more interpreter (the caller lowers `_starting` again); False when there is none.
+        """Reserve a place for one more interpreter, for `_fill_place` to fill or free; False when there is none.
 
         A fork takes another's place only when its own session could not be rebuilt later.
         """
         with self._changed:
-            if len(self._live) + self._starting >= self.limit:
+            if len(self._live) + self._reserved >= self.limit:
                 if for_fork_of is not None and for_fork_of.repeatable:
                     return False
                 handles = [handle for ref in list(self._live.values()) if (handle := ref()) is not None]
@@ -236,13 +276,32 @@ class InterpreterPool:
                     return False
                 victim.close()
                 self.evicted += 1
-            self._starting += 1
+            self._reserved += 1
             return True
 
-    def _admit(self, handle: Handle) -> None:
-        self._clock += 1
-        handle.used = self._clock
-        self._live[id(handle)] = weakref.ref(handle)
+    def _fill_place(self, handle: Handle | None) -> None:
+        """Put `handle` into the place reserved for it; None frees the place."""
+        with self._changed:
+            self._reserved -= 1
+            if handle is not None:
+                self._clock += 1
+                handle.used = self._clock
+                self._live[id(handle)] = weakref.ref(handle)
+            self._changed.notify_all()
+
+    def _forget_all(self) -> None:
+        """In a process forked off the trainer: the interpreters are the parent's, and so may be the lock's holder."""
+        self._live.clear()
+        self._reserved = 0
+        self._changed = threading.Condition()
+
+
+def _forget_all_pools() -> None:
+    for pool in list(_pools):
+        pool._forget_all()
+
+
+os.register_at_fork(after_in_child=_forget_all_pools)
 
 
 def _digest(result: CellResult) -> str:

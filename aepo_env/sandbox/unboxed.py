@@ -44,7 +44,7 @@ class UnboxedUnsafe:
 
     def start(self, seed: int) -> "UnboxedInterpreter":
         """A fresh interpreter, `random` started from `seed`. Raises SandboxUnavailable."""
-        live = len(self._interpreters)
+        live = sum(interpreter.is_live() for interpreter in list(self._interpreters))
         if live >= self.limits.branches:
             raise SandboxUnavailable(f"{live} interpreters are live, the limit is {self.limits.branches}")
         interpreter = UnboxedInterpreter(self.limits, seed)
@@ -74,6 +74,7 @@ class UnboxedInterpreter:
 
     def __init__(self, limits: BoxLimits, seed: int) -> None:
         self._limits = limits
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._ended = ""
         self._folder = tempfile.mkdtemp(prefix="aepo-unboxed-")
@@ -107,6 +108,8 @@ class UnboxedInterpreter:
 
     def run(self, code: str, seconds: float) -> CellResult:
         """Run a cell (see the contract). Never raises."""
+        if os.getpid() != self._owner:
+            return CellResult("dead", "", "it belongs to the process this one was forked from", 0, False)
         with self._lock:
             if self._ended:
                 return CellResult("dead", "", self._ended, 0, False)
@@ -117,6 +120,9 @@ class UnboxedInterpreter:
 
     def fork(self, *, rng: Literal["same", "split"], seed: int) -> "UnboxedInterpreter":
         raise ForkRefused("an unboxed interpreter cannot be forked; use LocalBox, or replay its cells in a fresh one")
+
+    def is_live(self) -> bool:
+        return self._finalizer.alive
 
     def close(self) -> None:
         self._ended = self._ended or "it was closed"

@@ -2,13 +2,14 @@
 
 BM25 over the OR of a query's words is what SQLite computes; common words make that slow, because every page with any of
 them is scored. So a page must hold one of the query's rarer words (as many as together stand on `CANDIDATES` pages);
-all words count for its rank. On 20,814 encyclopaedia pages and 886 questions this took a quarter of the time and found
-as many gold pages.
+all words count for its rank. Over 20,814 encyclopaedia pages and 886 questions this took a third of the time; all gold
+pages were among ten hits for 46.7 % of the questions instead of 47.0 %, at least one for 98.1 % instead of 98.0 %.
 """
 
 import sqlite3
 
 from aepo_env.browser.addresses import address_key
+from aepo_env.search.store import EVERY_PAGE
 from aepo_env.search.words import title_key
 
 TITLE_WEIGHT = 4.0  # a query word in the title counts as much as this many in the text
@@ -38,8 +39,14 @@ def _match_expression(connection: sqlite3.Connection, terms: list[str]) -> str:
         if candidates > CANDIDATES:
             break
         rare.append(term)
-    anything, telling = (" OR ".join(f'"{term}"' for term in some) for some in (terms, rare))
-    return anything if len(rare) == len(terms) else f"({telling}) AND ({anything})"
+    if len(rare) == len(terms):
+        return _any_of(terms)
+    # The word that stands on every page makes the common ones optional; its weight in BM25 is next to nothing.
+    return f"({_any_of(rare)}) AND ({_any_of([*terms[len(rare) :], EVERY_PAGE])})"
+
+
+def _any_of(terms: list[str]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
 
 
 def _pages_with(connection: sqlite3.Connection, term: str) -> int:

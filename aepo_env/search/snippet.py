@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from aepo_env.search.words import STOP_WORDS
+from aepo_env.search.words import SPELLED_OUT, STOP_WORDS
 
 SCANNED = 100_000  # characters of a page looked at
 _ELLIPSIS = "… "
@@ -22,8 +22,9 @@ _HOSTILE = re.compile(
 
 
 def _without_accent(code: int) -> int:
-    letter = ord(unicodedata.normalize("NFKD", chr(code))[0])
-    return ord(chr(letter).lower()) if letter < 128 else code
+    lower = chr(code).lower()
+    letter = SPELLED_OUT.get(lower, unicodedata.normalize("NFKD", lower)[0])
+    return ord(letter) if len(letter) == 1 and letter.isascii() else code
 
 
 # One character for one character, so that places in the folded text are places in the text.
@@ -33,6 +34,11 @@ _PLAIN_LETTERS = {code: _without_accent(code) for code in range(0xC0, 0x250)}
 def clean(text: str) -> str:
     """`text` on one line, without control, zero-width and direction characters."""
     return " ".join(_HOSTILE.sub("", text).split())
+
+
+def plain_letters(text: str) -> str:
+    """`text` with Latin letters freed of accents and lowered where needed, character for character: places stay."""
+    return text if text.isascii() else text.translate(_PLAIN_LETTERS)
 
 
 def cut(text: str, characters: int) -> str:
@@ -66,9 +72,8 @@ def _places(text: str, query: Sequence[str]) -> list[tuple[int, int, str]]:
     if not stems:
         return []
     alternatives = "|".join(sorted((re.escape(stem) for stem in stems), key=lambda stem: (-len(stem), stem)))
-    folded = text.lower() if text.isascii() else text.translate(_PLAIN_LETTERS)
     pattern = re.compile(rf"(?<![^\W_])({alternatives})[^\W_]{{0,5}}(?![^\W_])", re.IGNORECASE)
-    return [(match.start(), match.end(), match[1].lower()) for match in pattern.finditer(folded)]
+    return [(match.start(), match.end(), match[1].lower()) for match in pattern.finditer(plain_letters(text))]
 
 
 def _best_window(places: list[tuple[int, int, str]], width: int) -> tuple[int, int]:
@@ -91,9 +96,9 @@ def _best_window(places: list[tuple[int, int, str]], width: int) -> tuple[int, i
 
 def _start(text: str, first: int, end: int, characters: int) -> int:
     """Where to begin: at the text's or sentence's beginning if the words still fit, else a third of the rest before."""
-    room = characters - 2 * len(_ELLIPSIS)
-    if end <= room:
+    if end < characters:
         return 0
+    room = characters - 2 * len(_ELLIPSIS)
     earliest = max(0, end - room)
     sentence = text.rfind(". ", earliest, max(first, earliest)) + 2
     if sentence >= 2:

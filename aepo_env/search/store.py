@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 APPLICATION = 0x6165706F  # "aepo": written into the file's header
-FORMAT = 1  # raise it whenever the layout or the cutting of words changes
+FORMAT = 2  # raise it whenever the layout or the cutting of words changes
+EVERY_PAGE = "\ue000"  # a word put on every page; no page or query has it, for it is neither letter nor digit
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
@@ -38,7 +39,6 @@ CREATE INDEX redirects_title_key ON redirects (title_key);
 INSERT INTO word_index (word_index) VALUES ('optimize');
 """
 _STEPS_BETWEEN_CLOCKS = 500  # virtual machine steps between two looks at the clock
-_MOST_CONNECTIONS = 16
 
 
 class CorpusError(Exception):
@@ -104,7 +104,7 @@ class Connections:
     Belongs to one process: after a fork the child must make its own (SQLite handles do not survive one).
     """
 
-    def __init__(self, opener: Callable[[], sqlite3.Connection], limit: int = _MOST_CONNECTIONS) -> None:
+    def __init__(self, opener: Callable[[], sqlite3.Connection], limit: int) -> None:
         self.process = os.getpid()
         self._opener = opener
         self._idle: deque[sqlite3.Connection] = deque()
@@ -117,6 +117,8 @@ class Connections:
         if not self._free.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise TimeoutError
         try:
+            if time.monotonic() >= deadline:
+                raise TimeoutError
             try:
                 connection = self._idle.pop()
             except IndexError:

@@ -8,15 +8,12 @@ forks it (`aepo_env.sandbox.pool` says what happens beyond the limit of live int
 """
 
 import functools
-import re
 import textwrap
 from typing import Any, Literal, cast
 
-from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxUnavailable
+from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxLost, SandboxUnavailable
 from aepo_env.sandbox.pool import DEFAULT_LIMIT, InterpreterPool, ReplayFailed, Session
 from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
-
-_FENCE = re.compile(r"\A\s*```(?:python|py)?[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
 
 
 @functools.cache
@@ -81,13 +78,15 @@ class PythonTool(Tool):
             return ToolResult("There is no code: write python statements and print what you want to see.", session)
         seconds = min(self.seconds, context.seconds)
         try:
-            result, session = self.pool.run(session, code, seconds)
+            result, session = self.pool.run(session, code, seconds, patience=context.seconds)
         except SandboxUnavailable as error:
-            return ToolResult(str(error), session, fault=Fault("sandbox", str(error)))
+            # A sandbox that was lost is started again at the next try, and the session rebuilt from its cells.
+            fault = Fault("sandbox", str(error), retryable=isinstance(error, SandboxLost))
+            return ToolResult(str(error), session, fault=fault)
         except ReplayFailed as error:
             message = f"The interpreter had to be rebuilt and could not be: {error}."
             return ToolResult(message, session, fault=Fault("replay", message))
-        return ToolResult(self._words(result, seconds), session)
+        return ToolResult(self._words(result), session)
 
     def fork(self, state: Any, *, rng: str, seed: int) -> Session:
         return self.pool.fork(cast(Session, state), rng=cast(Literal["same", "split"], rng), seed=seed)
@@ -101,23 +100,27 @@ class PythonTool(Tool):
         """The cells' digests: equal pasts are equal states."""
         return tuple(cast(Session, state).events)
 
-    def _words(self, result: CellResult, seconds: float) -> str:
-        output = result.output
-        if len(output) > self.output_characters:
-            output = (
-                f"{output[: self.output_characters]}\n[cut: {len(output) - self.output_characters} more characters]"
-            )
-        lines = [output.rstrip("\n")] if output.strip() else []
+    def _words(self, result: CellResult) -> str:
+        lines = [self._cut(result.output.rstrip("\n"))] if result.output.strip() else []
         if result.status == "timeout":
-            lines.append(f"Stopped after {seconds:g} s.")
+            lines.append(f"Stopped: a cell may run for {self.seconds:g} s, or as long as the episode has left.")
         elif result.error:
-            lines.append(result.error.rstrip("\n"))
+            lines.append(self._cut(result.error.rstrip("\n")))
         if not result.alive:
             lines.append("The interpreter ended: its variables are lost, the next call starts a new one.")
         return "\n".join(lines) if lines else "(no output)"
 
+    def _cut(self, text: str) -> str:
+        room = self.output_characters
+        return text if len(text) <= room else f"{text[:room]}\n[cut: {len(text) - room} more characters]"
+
 
 def _code(argument: str) -> str:
     """The cell in a call's argument: without a Markdown fence, indentation common to all lines removed."""
-    fenced = _FENCE.match(argument)
-    return textwrap.dedent(fenced[1] if fenced else argument)
+    code = argument
+    fence, newline, rest = argument.strip().partition("\n")
+    # No regular expression: policy text may be long and hostile, and this one would be quadratic.
+    if newline and fence.rstrip() in ("```", "```python", "```py") and rest.endswith("```"):
+        code = rest.removesuffix("```")
+    # Only where it is needed: dedent also empties lines of spaces, which may stand inside a string.
+    return textwrap.dedent(code) if code.lstrip("\r\n")[:1] in (" ", "\t") else code

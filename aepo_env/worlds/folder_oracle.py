@@ -18,7 +18,7 @@ from aepo_env.worlds.script import (
     Steps,
     browse,
     has_next_part,
-    listed_hits,
+    hit_number,
     search,
     without_link_numbers,
 )
@@ -46,11 +46,11 @@ class GoldPagesOracle:
         read: list[str] = []
         for title in self._titles:
             hits = yield search(title, f"I look for the page on {title}.")
-            address = next((hit.address for hit in listed_hits(hits) if hit.title == title), "")
-            if not address:
+            number = hit_number(hits, title)
+            if not number:
                 self.missing.append(title)
                 continue
-            part = yield browse(address, "This is the page I need.")
+            part = yield browse(f"result {number}", "This is the page I need.")
             self.found.append(title)
             read.append(without_link_numbers(part))
             for _ in range(_LONGEST_READ):

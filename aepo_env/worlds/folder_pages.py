@@ -21,7 +21,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
+from aepo_env.browser.reader import LONGEST_PAGE
 from aepo_env.corpus import Page
+from aepo_env.search.snippet import clean
 from aepo_env.worlds.folder_markdown import markdown_to_html, without_closing_marks
 
 BASE_ADDRESS = "https://pages.example/"  # a reserved domain (RFC 2606): no made address can be a real site's
@@ -167,12 +169,12 @@ def _listed_pages(path: Path) -> Iterator[Page]:
     addresses = _addresses_by_title(path)  # first pass: a link may point to a page further down
     for place, record in json_lines(path):
         title = text_field(record, "title", place, required=True)
-        source = text_field(record, "html", place) or html_of_text(
-            title,
-            text_field(record, "text", place),
-            [(anchor, addresses[target]) for anchor, target in _links(record, place) if target in addresses],
-        )
-        yield Page(_address(record, title, place), title, html=source)
+        address = _address(record, title, place)
+        if source := text_field(record, "html", place):
+            yield Page(address, title, html=source)
+        else:
+            links = [(anchor, addresses[target]) for anchor, target in _links(record, place) if target in addresses]
+            yield text_page(address, title, text_field(record, "text", place), links)
 
 
 def _addresses_by_title(path: Path) -> dict[str, str]:
@@ -235,24 +237,30 @@ def _links(record: dict[str, Any], place: str) -> list[tuple[str, str]]:
     return [(anchor, target) for anchor, target in links if anchor]
 
 
-def html_of_text(title: str, text: str, links: list[tuple[str, str]]) -> str:
-    """Plain text as an HTML page: paragraphs at blank lines, each link at its anchor's first mention not yet taken."""
+def text_page(address: str, title: str, text: str, links: list[tuple[str, str]]) -> Page:
+    """Plain text as a page: paragraphs at blank lines, each link at its anchor's first mention not yet taken."""
     spans: list[tuple[int, int, str]] = []
-    for anchor, address in links:
+    for anchor, target in links:
         for match in re.finditer(re.escape(anchor), text):
             if all(match.end() <= start or match.start() >= end for start, end, _ in spans):
-                spans.append((match.start(), match.end(), address))
+                spans.append((match.start(), match.end(), target))
                 break
     pieces, position = [], 0
-    for start, end, address in sorted(spans):
+    for start, end, target in sorted(spans):
         pieces.append(html.escape(text[position:start], quote=False))
-        pieces.append(f'<a href="{html.escape(address)}">{html.escape(text[start:end], quote=False)}</a>')
+        pieces.append(f'<a href="{html.escape(target)}">{html.escape(text[start:end], quote=False)}</a>')
         position = end
     pieces.append(html.escape(text[position:], quote=False))
-    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", "".join(pieces)) if part.strip()]
+    body = "\n".join(f"<p>{paragraph}</p>" for paragraph in _paragraphs("".join(pieces)))
     heading = html.escape(title, quote=False)
-    body = "\n".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    return f"<html><head><title>{heading}</title></head><body>\n<h1>{heading}</h1>\n{body}\n</body></html>"
+    source = f"<html><head><title>{heading}</title></head><body>\n<h1>{heading}</h1>\n{body}\n</body></html>"
+    # What the reader makes of such a page is known beforehand, which saves parsing it for the index.
+    known = len(source) < LONGEST_PAGE and not title.startswith("#")
+    return Page(address, title, source, "\n".join(filter(None, map(clean, _paragraphs(text)))) if known else "")
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
 # ------------------------------------------------------------------------------------------ a tree of files
@@ -271,7 +279,7 @@ def _file_page(path: Path, relative: Path) -> Page:
     title = relative.stem.replace("_", " ").encode("utf-8", "replace").decode("utf-8")
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        return Page(address, title, html=html_of_text(title, content, []))
+        return text_page(address, title, content, [])
     if suffix == ".md":
         heading = re.search(r"^#[ \t]+(.+)$", content, re.MULTILINE)
         title = (without_closing_marks(heading.group(1)) if heading else "") or title

@@ -12,7 +12,7 @@ episode also serves as a demonstration. Left out: several calls in one turn.
 
 import re
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any
 
 Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent observations, returns (answer, reason)
 
@@ -55,24 +55,12 @@ def python(code: str, reason: str) -> str:
     return f"<think>{reason}</think><python>\n{code}\n</python>"
 
 
-class ListedHit(NamedTuple):
-    """A hit as the search tool printed it."""
-
-    title: str
-    address: str
-
-
-def listed_hits(observation: str) -> list[ListedHit]:
-    """The hits in a search tool's answer, best first: "1. Title" with the address on the line below."""
-    found = re.findall(r"^\s*\d+\. (.*)\n\s+(\S+://\S+)\s*$", observation, re.MULTILINE)
-    return [ListedHit(title.strip(), address) for title, address in found]
-
-
 def hit_number(observation: str, title: str) -> int:
-    """The number (from 1) of the hit with this very title; 0 when there is none."""
-    for number, hit in enumerate(listed_hits(observation), 1):
-        if hit.title.casefold() == title.casefold():
-            return number
+    """The number of the search hit with exactly this title; 0 when there is none. Hits read "1. Title"."""
+    wanted = " ".join(title.split())
+    for number, listed in re.findall(r"^(\d+)\. (.*)$", observation, re.MULTILINE):
+        if listed.strip() == wanted:
+            return int(number)
     return 0
 
 

@@ -269,19 +269,20 @@ class Engine:
     calls: int = 0
     failing: bool = False
 
-    def search(self, query: str, limit: int, seconds: float) -> list[Hit]:
+    def search(self, query: str, limit: int, seconds: float, snippet_characters: int = 200) -> list[Hit]:
         self.calls += 1
         if self.failing:
             raise SearchFailed("quota used up")
-        return [Hit(f"{query} {n}", f"https://a/{n}", "words") for n in range(limit)]
+        return [Hit(f"{query} {n}", f"https://a/{n}", "words"[:snippet_characters]) for n in range(limit)]
 
 
-def test_engines_are_cached_by_query_and_limit(path: Path) -> None:
+def test_engines_are_cached_by_query_limit_and_length_of_snippets(path: Path) -> None:
     engine = Engine()
     cached = CachedEngine(engine, path, "auto", name="e")
     assert cached.search("q", 2, 1.0) == cached.search(" q ", 2, 1.0) == engine.search("q", 2, 1.0)
     assert len(cached.search("q", 3, 1.0)) == 3
     assert engine.calls == 3
+    assert cached.search("q", 2, 1.0, 3)[0].snippet == "wor"
     engine.failing = True
     with pytest.raises(SearchFailed, match="quota"):
         cached.search("other", 2, 1.0)

@@ -1,40 +1,24 @@
-"""Finished episodes for the reward tests, with just what rewards read."""
+"""Finished episodes for the reward tests: real records, written down instead of played."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from aepo_env.episode import CallRecord, Episode, StopReason, Turn
 from aepo_env.tasks import Task
 from aepo_env.tools.tool import Fault
 
 
-@dataclass(frozen=True)
-class FakeCall:
-    tool: str
-    fault: Fault | None = None
-    refused: str = ""
+def call(tool: str, fault: Fault | None = None, refused: str = "") -> CallRecord:
+    return CallRecord(tool, "argument", (0, 0), fault=fault, refused=refused)
 
 
-@dataclass(frozen=True)
-class FakeTurn:
-    text: str = ""
-    observation: str = ""
-    calls: Sequence[FakeCall] = ()
-    malformed: str = ""
+def turn(text: str = "", observation: str = "", calls: Sequence[CallRecord] = (), malformed: str = "") -> Turn:
+    return Turn(text, observation, tuple(calls), malformed)
 
 
-@dataclass(frozen=True)
-class FakeEpisode:
-    task: Task
-    answer: str | None
-    turns: Sequence[FakeTurn] = ()
-
-    def response(self) -> str:
-        return "".join(turn.text + turn.observation for turn in self.turns)
+def ran(*tools: str) -> Turn:
+    return turn(calls=[call(tool) for tool in tools])
 
 
-def finished(answer: str | None, *answers: str, turns: Sequence[FakeTurn] = ()) -> FakeEpisode:
-    return FakeEpisode(Task("task", "Which?", answers), answer, turns)
-
-
-def ran(*tools: str) -> FakeTurn:
-    return FakeTurn(calls=[FakeCall(tool) for tool in tools])
+def finished(answer: str | None, *answers: str, turns: Sequence[Turn] = ()) -> Episode:
+    stop = StopReason.MAX_TURNS if answer is None else StopReason.ANSWERED
+    return Episode(Task("task", "Which?", answers), 7, tuple(turns), answer=answer, stop_reason=stop)

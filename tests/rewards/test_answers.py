@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards.answers import answer_credit
 
 
@@ -14,7 +15,7 @@ def no_maths(prediction: str, answer: str) -> NoReturn:
 
 
 def missing(prediction: str, answer: str) -> NoReturn:
-    raise ImportError("aepo-env[math]")
+    raise MissingExtra("aepo-env[math]")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_maths_asks_the_library_only_where_spelling_differs() -> None:
 
 
 def test_without_the_extra_only_a_latex_answer_of_the_task_raises() -> None:
-    with pytest.raises(ImportError, match="math"):
+    with pytest.raises(MissingExtra, match="math"):
         answer_credit("2", r"\sqrt{3}", missing)
     assert answer_credit("2^{10}", "1024", missing) == 0.0  # what a policy writes never raises
     assert answer_credit("P-48", "P-47", missing) == 0.0

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards import maths
 from aepo_env.rewards.maths import maths_equal
 
@@ -121,6 +122,6 @@ def test_helpers_get_no_secret_and_leave_no_process(monkeypatch: pytest.MonkeyPa
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maths.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"aepo-env\[math\]"):
+    with pytest.raises(MissingExtra, match=r"aepo-env\[math\]"):
         maths_equal("17", r"\sqrt{289}")
     assert maths_equal("1/2", r"\frac12")  # spelling needs no library

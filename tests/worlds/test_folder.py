@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from aepo_env.agent import play
+from aepo_env.browser.reader import plain_text
 from aepo_env.browser.source import PageNotFound
+from aepo_env.env import ToolEnv
+from aepo_env.rewards.reward import Score
 from aepo_env.tasks import Task
+from aepo_env.tools.browse import BrowseTool
+from aepo_env.tools.search import SearchTool
 from aepo_env.worlds.folder import folder_world, read_questions, select_split, split_of
 from aepo_env.worlds.folder_markdown import markdown_to_html
-from aepo_env.worlds.folder_pages import FolderError, fingerprint, html_of_text, read_pages
+from aepo_env.worlds.folder_oracle import GoldPagesOracle
+from aepo_env.worlds.folder_pages import FolderError, fingerprint, read_pages, text_page
 
 PAGES = [
     {"title": "Ada", "text": "Ada knew Bob & Eve <well>.\n\nShe was born in Rome.", "links": [["Bob", "Bob"]]},
@@ -68,7 +75,9 @@ def test_a_link_to_no_page_of_the_folder_stays_text(folder):
 
 
 def test_links_take_the_first_free_mention():
-    source = html_of_text("T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")])
+    source = text_page(
+        "https://a/0", "T", "New York and York.", [("New York", "https://a/1"), ("York", "https://a/2")]
+    ).html
     assert '<a href="https://a/1">New York</a> and <a href="https://a/2">York</a>.' in source
 
 
@@ -80,8 +89,12 @@ def test_questions_are_read(folder):
     assert second.id == read_questions(folder / "questions.jsonl")[1].id
 
 
-def test_questions_may_be_given(folder):
-    (folder / "questions.jsonl").unlink()
+def test_questions_may_be_given(folder, tmp_path):
+    (folder / "questions.jsonl").rename(tmp_path / "mine.jsonl")
+    assert [task.answers for task in folder_world(folder, questions=tmp_path / "mine.jsonl").tasks] == [
+        ("Oslo",),
+        ("poems",),
+    ]
     tasks = [Task("x", "Who?", ("Ada",))]
     assert list(folder_world(folder, questions=tasks).tasks) == tasks
     assert list(folder_world(folder, questions=[]).tasks) == []
@@ -293,6 +306,68 @@ def test_a_dead_link_is_an_ordinary_answer(folder):
         folder_world(folder).corpus.fetch("https://pages.example/Nobody", 5.0)
 
 
+def test_the_text_given_to_the_index_is_the_readers(folder, tmp_path):
+    odd = [
+        {"title": "# 1 & <2>", "text": "a"},
+        {
+            "title": " T ",
+            "text": "\n\n T \n \n\t\n b\u200b  c\nd \n\n\n\n&amp; <e> \u202e f [1]",
+            "links": [["c", "Ada"]],
+        },
+        {"title": "U", "text": "\u200b\n\nU"},
+    ]
+    (folder / "pages.jsonl").write_text(lines([*PAGES, *odd]))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "x.txt").write_text("x\r\n\r\ny")
+    for page in (*read_pages(folder), *read_pages(tmp_path / "tree")):
+        assert page.text in ("", plain_text(page.html)), page.title
+
+
+# ----------------------------------------------------------------------------------------- the oracle
+
+
+def played(task, corpus):
+    oracle = GoldPagesOracle(task)
+    env = ToolEnv([task], [SearchTool(corpus), BrowseTool(corpus)], lambda episode: Score(0.0, {}))
+    return play(env, oracle), oracle
+
+
+def test_the_oracle_finds_every_gold_page_and_answers_from_them(folder):
+    world = folder_world(folder)
+    episode, oracle = played(world.tasks[0], world.corpus)
+    assert (oracle.found, oracle.missing) == (["Ada", "Bob"], [])
+    assert episode.answer == "Oslo"
+
+
+def test_the_oracle_does_not_answer_what_it_has_not_read(folder):
+    world = folder_world(folder)
+    task = Task("t", "Where?", ("Atlantis",), metadata=world.tasks[0].metadata)
+    assert played(task, world.corpus)[0].answer == "not found"
+
+
+def test_the_oracle_says_which_gold_page_is_out_of_reach(folder):
+    world = folder_world(folder)
+    task = Task("t", "Is it?", ("yes",), metadata={"supporting_pages": [{"title": "Ada"}, {"title": "Nobody"}]})
+    episode, oracle = played(task, world.corpus)
+    assert (oracle.found, oracle.missing, episode.answer) == (["Ada"], ["Nobody"], "not found")
+
+
+def test_the_oracle_reads_long_pages_to_the_answer(folder):
+    text = "\n\n".join(f"Paragraph {number} says nothing much at all." for number in range(300)) + "\n\nIt was Quito."
+    (folder / "pages.jsonl").write_text(lines([{"title": "Long", "text": text}]))
+    task = Task("t", "Where?", ("Quito",), metadata={"supporting_pages": [{"title": "Long"}]})
+    episode, _ = played(task, folder_world(folder, questions=[]).corpus)
+    assert episode.answer == "Quito"
+
+
+def test_no_oracle_without_gold_pages(folder):
+    with pytest.raises(ValueError, match='no "supporting_pages" in its metadata'):
+        folder_world(folder).oracle(folder_world(folder).tasks[1])
+
+
+# ------------------------------------------------------------------------------- real Wikipedia text
+
+
 def shared_data():
     root = os.environ.get("AEPO_SHARED") or Path(__file__).resolve().parents[3] / "shared"
     return Path(root) / "data" / "offline_web"
@@ -302,3 +377,17 @@ needs_offline_web = pytest.mark.skipif(
     not (shared_data() / "pages.jsonl").exists(),
     reason="no shared data: set AEPO_SHARED to the folder that holds data/offline_web",
 )
+
+
+@needs_offline_web
+def test_gold_pages_of_real_questions_are_found_by_title():
+    """A sample; `python -m benchmarks.real_pages --folder …` plays all of them."""
+    world = folder_world(shared_data())
+    assert len(world.corpus) == 20_814
+    for family in ("folder/2wiki", "folder/hotpotqa"):
+        tasks = [task for task in world.tasks if task.family == family][::10]
+        oracles = [played(task, world.corpus)[1] for task in tasks]
+        assert sum(not oracle.missing for oracle in oracles) >= 0.99 * len(oracles)
+    started = time.monotonic()
+    folder_world(shared_data())
+    assert time.monotonic() - started < 2

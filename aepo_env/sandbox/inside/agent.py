@@ -1,8 +1,8 @@
 """The program of every process in the box: first the template, then, forked from it, the branches.
 
 The template sets its limits, imports the listed packages, installs the seccomp filter, hands its listener to the
-supervisor and waits; it runs no foreign code. A branch is the same loop after a fork. The wire format is described in
-supervisor/branch.py. Replies: cells o, e, x, i; fork F (forked), R (refused); child B (born), N (not born); template T (ready).
+supervisor and waits; it runs no foreign code. A branch is the same loop after a fork. Wire: supervisor/branch.py.
+Replies: cells o, e, x, i; fork F (forked), R (refused); child B (born), N (not born); template T (ready).
 """
 
 import builtins
@@ -36,6 +36,9 @@ _C = ctypes.CDLL(None, use_errno=True)
 
 def main() -> None:
     """Never returns: a process of the box ends by SIGKILL, or when the supervisor has gone."""
+    os.closerange(CONTROL + 1, 1 << 16)
+    files.reserve(WORK)
+    files.reserve(NEW_WORK)
     boot = socket.socket(fileno=CONTROL)
     configuration = json.loads(boot.recv(1 << 20))
     for name, value in configuration["limits"].items():

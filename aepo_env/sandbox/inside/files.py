@@ -23,9 +23,17 @@ def take_over(control: int, old: int, new: int) -> None:
         if number > control and number not in (old, new):
             _reopen(number, device, new)
     os.dup2(new, old, inheritable=False)
-    os.close(new)
+    reserve(new)
     if in_old:
         os.chdir("/work" + (below if below != "/" else ""))
+
+
+def reserve(number: int) -> None:
+    """Put /dev/null at a descriptor number, so that nothing a cell opens comes to lie there."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    if null != number:
+        os.dup2(null, number, inheritable=False)
+        os.close(null)
 
 
 def _copy(source: int, target: int, depth: int) -> None:

@@ -10,15 +10,12 @@ opened and its at-fork hook withheld from reopening; both ends of that are the s
 """
 
 import os
-import re
 import time
 
 from . import kernel
 from .branch import CONTROL, WORK, Branch
 
 _STOP_SECONDS = 1.0
-# address range, permissions, offset, device, inode, path
-_MAP_LINE = re.compile(rb"^\S+ ..(?:.)(.) \S+ (\S+) (\d+) *(.*)$", re.MULTILINE)
 
 
 def wait_until_stopped(branch: Branch) -> bool:
@@ -41,7 +38,8 @@ def live_threads(branch: Branch) -> int:
 
 def mapped_devices(process: int) -> frozenset[bytes]:
     """Devices of the files a process maps. Asked of the template: these hold the read-only system files."""
-    return frozenset(device for _, device, inode, _ in _maps(process) if inode != b"0")
+    fields = (line.split(None, 5) for line in _maps(process).splitlines())
+    return frozenset(device for _, _, _, device, inode, *_ in fields if inode != b"0")
 
 
 def find_shared(child: Branch, parent: Branch, system_devices: frozenset[bytes]) -> str:
@@ -75,16 +73,18 @@ def _shared_descriptor(child: Branch, parent: Branch, table_size: int) -> str:
 
 def _shared_map(child: Branch, parent: Branch, system_devices: frozenset[bytes]) -> str:
     """Shared maps, but for read-only system files (libc maps one for character sets); and any map of parent's files."""
-    parents = b"%02x:%02x" % (os.major(parent.ends.device), os.minor(parent.ends.device))
-    for sharing, device, _, path in _maps(child.process):
-        if device == parents:
-            return "a memory map of a file in the parent's directory"
-        if sharing == b"s" and device not in system_devices:
-            return f"shared memory ({path.decode('utf-8', 'replace') or 'anonymous'})"
+    maps = _maps(child.process)
+    if b" %02x:%02x " % (os.major(parent.ends.device), os.minor(parent.ends.device)) in maps:
+        return "a memory map of a file in the parent's directory"
+    for line in maps.splitlines():
+        if line.partition(b" ")[2][3:4] == b"s":  # permissions as in "rw-s"
+            _, _, _, device, _, *path = line.split(None, 5)
+            if device not in system_devices:
+                return f"shared memory ({b''.join(path).decode('utf-8', 'replace') or 'anonymous'})"
     return ""
 
 
-def _maps(process: int) -> list[tuple[bytes, bytes, bytes, bytes]]:
-    """(shared or private, device, inode, path) of every memory map of a process."""
+def _maps(process: int) -> bytes:
+    """/proc/PID/maps, a line for each: addresses, permissions, offset, device, inode, path. A child has hundreds."""
     with open(f"/proc/{process}/maps", "rb") as maps:
-        return _MAP_LINE.findall(maps.read())
+        return maps.read()

@@ -4,6 +4,7 @@ A fork goes: check the parent stands alone (one thread) -> grant -> order -> the
 stop -> audit the child from outside -> keep or kill. Forks of one branch are serialised, of different branches not.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import threading
 import time
 
 from . import audit, kernel
-from .branch import FORK_SAME, FORK_SPLIT, Branch, BranchEnded, Endpoints, Reply
+from .branch import FORK_SAME, FORK_SPLIT, REPLY, WORK, Branch, BranchEnded, Endpoints, Reply
 from .gate import Gate, Grant
 from .launch import launch
 from .plan import BoxPlan
@@ -26,6 +27,10 @@ _JOINED_THREAD_SECONDS = 0.02
 
 class ForkFailed(Exception):
     """No child was made; the message says why. The parent lives on unless its `ended` says otherwise."""
+
+
+class _Declined(Exception):
+    """This fork cannot be, and the parent is not to blame: it lives on."""
 
 
 class Box:
@@ -42,7 +47,7 @@ class Box:
         # the helper is a fork of this process, so it must come before the first thread
         self._directories = WorkDirectories(first.process, plan.limits.files_mb, plan.limits.files)
         ends = Endpoints(self._directories.take())
-        pidfd = self.gate.plant(first, ends, 4)
+        pidfd = self.gate.plant(first, ends, WORK)
         self.template = Branch(first.process, pidfd, ends, math.inf)
         kernel.answer_notification(launched.listener, first.identity)
         ends.close_theirs()
@@ -80,10 +85,12 @@ class Box:
 
     def close(self) -> None:
         """End every process of the box; the descriptors go with the host process."""
+        self.gate.closing = True
         self.template.signal(signal.SIGKILL)
         kernel.has_ended(self.template.pidfd, 5.0)
         kernel.send_signal(self.pidfd, signal.SIGKILL)
         os.waitpid(self.bubblewrap, 0)
+        self._directories.close()
 
     def _reserve(self) -> None:
         """Admission: a place among the branches, and room for one branch's full memory on the machine."""
@@ -118,9 +125,9 @@ class Box:
         try:
             self._order(parent, grant, operation, seed)
             child = self._adopt(parent, grant)
-        except (BranchEnded, OSError) as failure:
+        except (_Declined, BranchEnded, OSError) as failure:
             self._withdraw(parent, grant)
-            self._undo(parent, grant, str(failure))
+            self._undo(parent, grant, str(failure), innocent=isinstance(failure, _Declined))
             raise ForkFailed(str(failure)) from failure
         self._withdraw(parent, grant)
         return child
@@ -131,7 +138,7 @@ class Box:
                 del self.gate.grants[parent.process]
 
     def _order(self, parent: Branch, grant: Grant, operation: bytes, seed: int) -> None:
-        """Have the parent fork and wait for both sides. Raises BranchEnded with the reason when it did not work."""
+        """Have the parent fork, wait for both sides. Raises _Declined, or BranchEnded when the parent is to blame."""
         deadline = time.monotonic() + FORK_SECONDS
         parent.refusals = 0.0
         parent.resume()
@@ -140,7 +147,7 @@ class Box:
         if answer.number != parent.requests or answer.status not in (b"F", b"R"):
             raise BranchEnded("it wrote a forged message to its control socket")
         if answer.status == b"R":
-            raise BranchEnded(f"fork refused: {answer.text}")
+            raise _Declined(f"fork refused: {answer.text}")
         poll = select.poll()
         poll.register(grant.ends.control, select.POLLIN)
         if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
@@ -148,12 +155,13 @@ class Box:
         with self.gate.lock:
             if not grant.child:
                 raise BranchEnded("the child did not report through the gate")
-        ready, _, _ = grant.ends.control.recv(4096), None, None
-        if ready[:1] != b"B":
-            raise BranchEnded(f"the child could not make its files its own: {ready[5:].decode('utf-8', 'replace')}")
+        born = grant.ends.control.recv(4096)
+        if born[:1] != b"B":
+            reason = born[REPLY.size :].decode("utf-8", "replace") or "it ended"
+            raise _Declined(f"fork refused: the child could not make its files its own: {reason}")
 
     def _adopt(self, parent: Branch, grant: Grant) -> Branch:
-        """Stop both, audit the child, take it into the table. Raises BranchEnded when it is not clean."""
+        """Stop both, audit the child, take it into the table. Raises _Declined when it is not clean."""
         used = parent.cpu_used() if parent is not self.template else 0.0
         seconds = self.plan.limits.cpu_seconds if parent is self.template else parent.cpu_seconds - used
         child = Branch(grant.child, grant.pidfd, grant.ends, seconds)
@@ -161,19 +169,22 @@ class Box:
         if parent is not self.template:
             parent.stop()
         grant.ends.close_theirs()
-        if not audit.wait_until_stopped(child):
-            raise BranchEnded("the child did not stop for its audit")
-        shared = audit.find_shared(child, parent, self._system_devices)
+        try:
+            if not audit.wait_until_stopped(child):
+                raise _Declined("fork refused: the child did not stop for its audit")
+            shared = audit.find_shared(child, parent, self._system_devices)
+            whole_seconds = max(1, math.ceil(seconds))
+            resource.prlimit(child.process, resource.RLIMIT_CPU, (whole_seconds, whole_seconds))
+        except OSError as failure:
+            raise _Declined(f"fork refused: the child ended before its audit ({failure})") from failure
         if shared:
-            raise BranchEnded(f"fork refused: the branches would share {shared}")
-        whole_seconds = max(1, math.ceil(seconds))
-        resource.prlimit(child.process, resource.RLIMIT_CPU, (whole_seconds, whole_seconds))
+            raise _Declined(f"fork refused: the branches would share {shared}")
         with self.gate.lock:
             self.gate.branches[child.process] = child
         return child
 
-    def _undo(self, parent: Branch, grant: Grant, why: str) -> None:
-        """After a failed fork: nothing of it may live on; the parent may if it stands still and has no stray child."""
+    def _undo(self, parent: Branch, grant: Grant, why: str, *, innocent: bool) -> None:
+        """After a failed fork nothing of it may live on: the child, or whatever else was made with the grant."""
         if grant.pidfd >= 0:
             kernel.send_signal(grant.pidfd, signal.SIGKILL)
             os.close(grant.pidfd)
@@ -181,31 +192,43 @@ class Box:
         if parent is self.template:
             return
         parent.stop()
-        innocent = "refused" in why and audit.wait_until_stopped(parent)
-        if grant.used and not grant.child and (self._kill_strays(parent) or not innocent):
-            self.kill(parent, f"its fork failed: {why}")
-        elif not innocent:
+        if grant.used and not grant.child and self._kill_strays(parent):
+            innocent = False
+        if not innocent:
             self.kill(parent, why)
 
     def _kill_strays(self, parent: Branch) -> int:
-        """Kill children of `parent` that the gate never met: a thief that took the grant. Returns how many."""
+        """Kill processes that the gate never met: a thief that took the grant. Returns how many there were.
+
+        A thief whose parent has ended is a child of process 1, the template; its lock keeps regular births out of here.
+        """
+        with contextlib.suppress(OSError):
+            audit.wait_until_stopped(parent)  # so that no clone is under way any more
         strays = 0
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) in self.gate.branches:
-                continue
-            try:
-                pidfd = os.pidfd_open(int(name))
-            except OSError:
-                continue
-            try:
-                if int(kernel.process_status(int(name))["PPid"]) == parent.process:
-                    kernel.send_signal(pidfd, signal.SIGKILL)
+        with self.template.lock, self.gate.lock:
+            known = self.gate.branches.keys() | {grant.child for grant in self.gate.grants.values()}
+            for name in filter(str.isdigit, os.listdir("/proc")):
+                if int(name) not in known and _kill_if_child(int(name), (parent.process, self.template.process)):
                     strays += 1
-            except (OSError, KeyError):
-                pass
-            finally:
-                os.close(pidfd)
         return strays
+
+
+def _kill_if_child(process: int, parents: tuple[int, ...]) -> bool:
+    """Kill `process` if it lives and is a child of one of `parents`; by pidfd, so it is the one that was looked at."""
+    try:
+        pidfd = os.pidfd_open(process)
+    except OSError:
+        return False
+    try:
+        status = kernel.process_status(process)
+        found = int(status["PPid"]) in parents and not status["State"].startswith(("Z", "X"))
+        if found:
+            kernel.send_signal(pidfd, signal.SIGKILL)
+        return found
+    except (OSError, KeyError):
+        return False
+    finally:
+        os.close(pidfd)
 
 
 def _require_one_thread(parent: Branch) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from . import kernel
 
 # Descriptor numbers inside a branch; inside/agent.py has the same. Low ones keep the table, and so the audit, short.
+# NEW_WORK holds /dev/null between forks, so that no file of a cell's lies where the child's directory will be planted.
 CONTROL, WORK, NEW_WORK = 3, 4, 5
 
 REQUEST = struct.Struct("=cIQ")  # operation, request number, length of the code or seed

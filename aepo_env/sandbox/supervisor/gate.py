@@ -14,13 +14,15 @@ import signal
 import threading
 
 from . import kernel
-from .branch import CONTROL, NEW_WORK, WORK, Branch, Endpoints
+from .branch import CONTROL, NEW_WORK, Branch, Endpoints
 from .kernel import Notification
 from .seccomp_filter import CLONE_THREAD, FORK_FLAGS
 from .syscall_numbers import required_number
 
 REFUSED_CALLS_PER_CELL = 500
-SELF_SIGNAL_WEIGHT = 0.1  # raise() and abort() are legitimate, an endless loop of them costs the supervisor time
+# raise(), abort() and new threads are legitimate, but an endless loop of them costs the supervisor time too
+SELF_SIGNAL_WEIGHT = 0.1
+NEW_THREAD_WEIGHT = 0.02
 
 _CLONE, _TGKILL, _RENDEZVOUS = (required_number(name) for name in ("clone", "tgkill", "rendezvous"))
 
@@ -45,15 +47,18 @@ class Gate:
         self.branches: dict[int, Branch] = {}
         self.grants: dict[int, Grant] = {}
         self.lock = threading.Lock()  # over `branches` and `grants`; a branch in the table has open descriptors
+        self.closing = False  # set before the box is ended on purpose
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
-    def admit_template(self, ends: Endpoints) -> tuple[int, int]:
-        """Wait for the template's rendezvous and serve it; gives its process id and pidfd. Raises OSError."""
-        notification = self.wait_for_template()
-        return notification.process, self.plant(notification, ends, WORK)
-
     def run(self) -> None:
-        """The gate thread."""
+        """The gate thread. A box without its gate must not live on: whatever ends this ends the host."""
+        try:
+            self._answer_all()
+        finally:
+            if not self.closing:
+                os._exit(1)
+
+    def _answer_all(self) -> None:
         kernel.ask_for_synchronous_wake_up(self.listener)
         poll = select.poll()
         poll.register(self.listener, select.POLLIN)
@@ -71,7 +76,7 @@ class Gate:
         except (OSError, ValueError, KeyError):
             allowed = False  # the caller ended while we looked, or cannot be looked at
         if not allowed:
-            self._count_refusal(notification.process, 1.0)
+            self._count(notification.process, 1.0)
         # a rendezvous is no call of the kernel's: it is answered with 0, never continued
         proceed = allowed and notification.number != _RENDEZVOUS
         error = 0 if allowed else errno.EPERM
@@ -89,8 +94,8 @@ class Gate:
         """Whether this clone may go on. Its arguments are in registers, so letting it continue races with nothing."""
         flags, stack = notification.arguments[0] & 0xFFFFFFFF, notification.arguments[1]
         if flags & CLONE_THREAD:
-            status = kernel.process_status(notification.process)
-            return int(status["Threads"]) < self.threads
+            self._count(notification.process, NEW_THREAD_WEIGHT)
+            return int(kernel.process_status(notification.process)["Threads"]) < self.threads
         with self.lock:
             grant = self.grants.get(notification.process)
             if grant is None or grant.used or flags != FORK_FLAGS or stack != 0:
@@ -100,7 +105,7 @@ class Gate:
 
     def _is_self_signal(self, notification: Notification) -> bool:
         """tgkill of the own process, by its number inside the box."""
-        self._count_refusal(notification.process, SELF_SIGNAL_WEIGHT)
+        self._count(notification.process, SELF_SIGNAL_WEIGHT)
         own = kernel.process_status(notification.process)["NStgid"].split()[-1]
         return int(own) == notification.arguments[0] & 0xFFFFFFFF
 
@@ -138,8 +143,8 @@ class Gate:
             raise
         return pidfd
 
-    def _count_refusal(self, thread: int, weight: float) -> None:
-        """Too many refused calls in one cell: the branch only costs time. Only signals, see the module's head."""
+    def _count(self, thread: int, weight: float) -> None:
+        """Too many held calls in one cell: the branch only costs time. Only signals, see the module's head."""
         try:
             process = int(kernel.process_status(thread)["Tgid"])
         except (OSError, KeyError, ValueError):
@@ -150,7 +155,7 @@ class Gate:
                 return
             branch.refusals += weight
             if branch.refusals > REFUSED_CALLS_PER_CELL:
-                branch.verdict = "too many refused system calls"
+                branch.verdict = "it made too many refused system calls"
                 branch.signal(signal.SIGKILL)
 
     def wait_for_template(self, seconds: float = 10.0) -> Notification:

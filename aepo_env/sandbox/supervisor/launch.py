@@ -8,10 +8,12 @@ and /tmp. Nothing of /etc, /home, /root, /var; an environment of a dozen fixed v
 import json
 import os
 import select
+import signal
 import socket
 import time
 from typing import NamedTuple
 
+from . import kernel
 from .branch import CONTROL, WORK
 from .plan import BoxPlan
 from .seccomp_filter import build_filter
@@ -71,7 +73,11 @@ def launch(plan: BoxPlan) -> Launched:
     try:
         ours.send(_configuration(plan))
         listener = _receive_listener(ours, pidfd, errors)
-    except OSError as failure:
+    except (OSError, LaunchFailed) as failure:
+        kernel.send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(process, 0)
+        if isinstance(failure, LaunchFailed):
+            raise
         raise LaunchFailed(f"bubblewrap ended at once: {failure}; {_said(errors)}") from failure
     finally:
         os.close(errors)
@@ -100,8 +106,9 @@ def _command(plan: BoxPlan) -> list[str]:
         arguments += ["--ro-bind", outside, inside]
     for folder in plan.hidden:
         arguments += ["--tmpfs", folder, "--remount-ro", folder]
-    # not --dev: its /dev/ptmx would give branches a common line to talk over
-    arguments += ["--proc", "/proc", "--tmpfs", "/dev"]
+    # /proc read-only: where the trainer is root, other branches' files there are writable by their owner, who is us.
+    # Not --dev: its /dev/ptmx would give branches a common line to talk over.
+    arguments += ["--proc", "/proc", "--remount-ro", "/proc", "--tmpfs", "/dev"]
     for device in _DEVICES:
         arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
@@ -144,7 +151,7 @@ def _receive_listener(boot: socket.socket, pidfd: int, errors: int) -> int:
     poll.register(pidfd, select.POLLIN)
     deadline = time.monotonic() + START_SECONDS
     poll.poll(START_SECONDS * 1000)
-    boot.settimeout(max(deadline - time.monotonic(), 0.1) if not _ended(pidfd) else 0.1)
+    boot.settimeout(0.1 if kernel.has_ended(pidfd) else max(deadline - time.monotonic(), 0.1))
     try:
         message, descriptors, _, _ = socket.recv_fds(boot, 4096, 1)
     except TimeoutError:
@@ -153,12 +160,6 @@ def _receive_listener(boot: socket.socket, pidfd: int, errors: int) -> int:
         return descriptors[0]
     reason = message.decode("utf-8", "replace") or _said(errors) or f"no answer within {START_SECONDS:.0f} s"
     raise LaunchFailed(f"the template did not start: {reason}")
-
-
-def _ended(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _said(errors: int) -> str:

@@ -7,6 +7,7 @@ Started by aepo_env/sandbox/host_process.py with one connected socket. First mes
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -26,9 +27,12 @@ def main(descriptor: int, owner: int) -> None:
     # Ctrl-C in a terminal is for the trainer, which then closes us; SIGTERM still ends us, and the box with us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.stack_size(512 << 10)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # four descriptors for each branch
     box: Box | None = None
     try:
         with contextlib.suppress(Disconnected, OutOfTime):
+            _close_all_but(descriptor)
             connection = socket.socket(fileno=descriptor)
             owner_pidfd = os.pidfd_open(owner)
             request, _ = receive_message(connection, 30.0)
@@ -48,6 +52,13 @@ def main(descriptor: int, owner: int) -> None:
         os._exit(0)
 
 
+def _close_all_but(descriptor: int) -> None:
+    """Nothing inherited may reach the box: whatever is not closed on exec would be in every branch."""
+    os.set_inheritable(descriptor, False)
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, 1 << 20)
+
+
 def _serve(box: Box, connection: socket.socket, owner_pidfd: int) -> None:
     poll = select.poll()
     for watched in (connection.fileno(), owner_pidfd, box.pidfd, box.template.pidfd):
@@ -58,8 +69,8 @@ def _serve(box: Box, connection: socket.socket, owner_pidfd: int) -> None:
             return  # the owner or the box has ended
         request, _ = receive_message(connection, 10.0)
         try:
-            branch = box.start(request["seed"])
+            owners_end = begin(box, box.start(request["seed"]))
         except ForkFailed as failure:
             send_message(connection, {"refused": str(failure)})
         else:
-            hand_over(connection, begin(box, branch))
+            hand_over(connection, owners_end)

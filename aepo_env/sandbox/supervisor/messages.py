@@ -26,8 +26,8 @@ def send_message(connection: socket.socket, message: dict[str, Any], descriptors
     """Send one message. Raises Disconnected; OutOfTime when the other side does not read for 10 s."""
     body = json.dumps(message).encode("ascii")
     packet = _LENGTH.pack(len(body)) + body
-    connection.settimeout(10.0)
     try:
+        connection.settimeout(10.0)
         sent = socket.send_fds(connection, [packet], list(descriptors)) if descriptors else connection.send(packet)
         if sent < len(packet):
             connection.sendall(packet[sent:])
@@ -62,8 +62,8 @@ def _receive_exactly(
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise OutOfTime("no answer in time")
-        connection.settimeout(left)
         try:
+            connection.settimeout(left)
             if descriptors:
                 piece, fresh, _, _ = socket.recv_fds(connection, count - len(parts), descriptors)
                 received.extend(fresh)

@@ -15,9 +15,13 @@ from .messages import Disconnected, OutOfTime, receive_message, send_message
 
 
 def begin(box: Box, branch: Branch) -> socket.socket:
-    """Start the thread that serves `branch`; returns the owner's end of the connection."""
+    """Start the thread that serves `branch`; returns the owner's end. Raises ForkFailed."""
     ours, theirs = socket.socketpair()
-    threading.Thread(target=_serve, args=(box, branch, ours), daemon=True).start()
+    try:
+        threading.Thread(target=_serve, args=(box, branch, ours), daemon=True).start()
+    except RuntimeError as failure:
+        box.kill(branch, "no thread could be started for it")
+        raise ForkFailed(f"the box host cannot serve another interpreter: {failure}") from failure
     return theirs
 
 
@@ -51,8 +55,8 @@ def _run(box: Box, branch: Branch, connection: socket.socket, request: dict[str,
 
 def _fork(box: Box, branch: Branch, connection: socket.socket, request: dict[str, Any]) -> None:
     try:
-        child = box.fork(branch, split=request["split"], seed=request["seed"])
+        owners_end = begin(box, box.fork(branch, split=request["split"], seed=request["seed"]))
     except ForkFailed as failure:
         send_message(connection, {"refused": str(failure), "alive": not branch.ended})
         return
-    hand_over(connection, begin(box, child))
+    hand_over(connection, owners_end)

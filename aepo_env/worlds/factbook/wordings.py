@@ -92,9 +92,9 @@ WHOLE = {
         "What is the number of places that border {x} by land?",
     ),
     "count_region": (
-        "How many places of the region to which {x} belongs have a larger population than it has?",
-        "In the region of {x}, how many places have a larger population?",
-        "By how many places of its own region is {x} exceeded in population?",
+        "How many places of the same region in the Factbook have a larger population than {x}?",
+        "In the region under which the Factbook lists {x}, how many places have a larger population?",
+        "By how many places of its own region in the Factbook is {x} exceeded in population?",
     ),
     "count_currency": (
         "How many places use the same currency as {x}, itself included?",

@@ -17,6 +17,7 @@ from aepo_env.worlds.web.schema import KINDS
 
 FAMILIES = ("1-hop", "2-hop", "3-hop", "4-hop", "comparison", "counting", "arithmetic")
 LAYOUTS = ("prose", "infobox", "table", "list")
+_QUESTION_SETTINGS = ("mix", "question_wordings", "nouns", "reference_hops", "terms", "alias_starts")
 NAMESAKES = ("shared word", "letter", "of", "number", "same")
 
 
@@ -111,10 +112,10 @@ class Difficulty:
         )
         return tuple(name for name in wanted if RELATIONS[name].kind in self.kinds)
 
-    def digest(self) -> str:
-        """A short stable fingerprint of every setting that shapes pages (questions do not)."""
+    def digest(self, *, pages_only: bool = False) -> str:
+        """A short stable fingerprint of all settings, or of those that shape pages."""
         settings = asdict(self)
-        for name in ("mix", "question_wordings", "nouns", "reference_hops", "terms", "alias_starts"):
+        for name in _QUESTION_SETTINGS if pages_only else ():
             del settings[name]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -2,6 +2,7 @@
 
     blocks = [Heading("Keld"), Paragraph(("Keld is led by ", Anchor("Mira Tol", "../person/mira_tol"), "."))]
     html_of(blocks)
+    text_of(blocks)      # equal to aepo_env.browser.reader.plain_text of a document with these blocks (tests see to it)
 
 Everything that goes into HTML is escaped here and nowhere else.
 """
@@ -89,3 +90,24 @@ def _inline_html(inline: Inline) -> str:
 def plain(inline: Inline) -> str:
     """Inline content without its links."""
     return "".join(part.text if isinstance(part, Anchor) else part for part in inline)
+
+
+def text_of(blocks: Iterable[Block]) -> str:
+    """What the reader would take from a page of these blocks; it leaves out the heading that repeats the title."""
+    return "\n".join(line for block in blocks for line in _block_lines(block))
+
+
+def _block_lines(block: Block) -> list[str]:
+    match block:
+        case Heading(_, 1):
+            return []
+        case Heading(text, level):
+            return [f"{'#' * level} {text}"]
+        case Paragraph(inline):
+            return [plain(inline)]
+        case Bullets(items):
+            return [f"- {plain(item)}" for item in items]
+        case Facts(rows, None):
+            return [f"{label}: {plain(value)}" for label, value in rows]
+        case Facts(rows, header):
+            return [" | ".join(header or ()), *(f"{label} | {plain(value)}" for label, value in rows)]

@@ -14,8 +14,9 @@ import re
 import zlib
 from typing import Literal
 
+from aepo_env.search.words import STOP_WORDS
 from aepo_env.worlds.web.difficulty import Difficulty
-from aepo_env.worlds.web.schema import KINDS
+from aepo_env.worlds.web.schema import KINDS, WORDS
 
 Split = Literal["train", "dev", "test"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -32,6 +33,8 @@ SHARED_WORDS = frozenset(
     for word in re.findall(r"[A-Za-z]+", re.sub(r"\{\w\}", " ", pattern))
 ) | frozenset(numeral.lower() for numeral in _NUMERALS)
 """Words of titles that carry no name (lower case): "the", "of", "works", "ii", ..."""
+
+_NO_NAMES = SHARED_WORDS | STOP_WORDS | {word for pool in WORDS.values() for word in pool}
 
 
 def split_of(word: str) -> Split:
@@ -57,7 +60,7 @@ def name_word(rng: random.Random, split: Split, syllables: int) -> str:
 
 
 def _usable(word: str, split: Split) -> bool:
-    return split_of(word) == split and word.lower() not in SHARED_WORDS
+    return split_of(word) == split and word.lower() not in _NO_NAMES
 
 
 class Namer:

@@ -22,7 +22,7 @@ Turns = Generator[str, str, Result]
 """Yields turns, is sent what the environment answered, and returns a result."""
 
 _RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
-_PART = re.compile(r"\bpart (\d+) of (\d+)\b", re.IGNORECASE)
+_PART = re.compile(r"^part (\d+) of (\d+)$", re.MULTILINE)
 
 
 class _Hit(NamedTuple):
@@ -131,7 +131,7 @@ class WebOracle:
 
     def _start(self, start: dict[str, Any]) -> Turns[str]:
         """The title of the entity that a question names."""
-        name: str = start["name"]
+        name = str(start["name"])
         if start["clue"] is None:
             if start.get("alias_of"):  # a second name: the page it leads to is the first hit
                 self._thought = f"I look up {name}."
@@ -140,19 +140,27 @@ class WebOracle:
                     raise _Lost
                 return self._hits[0].title
             return name
-        relation, wanted = start["clue"]
+        return (yield from self._told_apart(name, *start["clue"]))
+
+    def _told_apart(self, name: str, relation: str, wanted: str) -> Turns[str]:
+        """The title of that bearer of a name whose `relation` has the value `wanted`."""
         self._thought = f"I need the {RELATIONS[relation].nouns[0]} of each {name}."
         tried: set[str] = set()
         for query in (f"{name} {wanted}", name):
             yield from self._search(query)
             # The page of that name lists its bearers, also those that the search did not bring up.
-            bearers = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
+            bearers: list[str] = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
             for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
-                if title not in tried:
-                    tried.add(title)
-                    if (yield from self._read(title, relation)) == wanted:
-                        self._thought = f"It is {title}."
-                        return title
+                if title in tried:
+                    continue
+                tried.add(title)
+                try:
+                    value = yield from self._read(title, relation)
+                except _Lost:  # this one's page does not say
+                    continue
+                if value == wanted:
+                    self._thought = f"It is {title}."
+                    return title
         raise _Lost
 
     def _read(self, title: str, relation: str) -> Turns[str]:
@@ -195,18 +203,25 @@ class WebOracle:
         whole = text
         while (part := _PART.search(text)) is not None and int(part[1]) < int(part[2]):
             text = yield "<think>I read on.</think><browse>next</browse>"
-            whole += "\n" + text
+            whole = _glued(whole, _PART.split(text)[-1].strip())
         self._opened[hit.title] = without_marks(whole)
         return self._opened[hit.title]
+
+
+def _glued(text: str, part: str) -> str:
+    """A page's text with its next part: on the same line if the cut went through a sentence."""
+    last_line = text.rpartition("\n")[2]
+    is_row = re.match(r"- |## |.* \| |[A-Z][\w ()]*: ", last_line) is not None
+    return text + ("\n" if is_row or last_line.endswith(".") else " ") + part
 
 
 def _hits(result: str) -> list[_Hit]:
     """The hits of a search result: numbered titles, each with an address and a snippet below."""
     starts = list(re.finditer(r"^(\d+)\. (.+)$", result, re.MULTILINE))
+    ends = [*(start.start() for start in starts[1:]), len(result)]
     hits = []
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
-        body = result[start.end() : following.start() if following else len(result)]
-        lines = [line.strip() for line in body.splitlines()]
+    for start, end in zip(starts, ends, strict=False):
+        lines = [line.strip() for line in result[start.end() : end].splitlines()]
         snippet = " ".join(line for line in lines if line and not re.match(r"https?://\S+$", line))
         hits.append(_Hit(int(start[1]), start[2].strip(), snippet))
     return hits

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from aepo_env.corpus import Page
 from aepo_env.worlds.web.graph import Graph
-from aepo_env.worlds.web.markup import Anchor, Block, Bullets, Facts, Heading, Inline, Paragraph
+from aepo_env.worlds.web.markup import Anchor, Block, Bullets, Facts, Heading, Inline, Paragraph, text_of
 from aepo_env.worlds.web.names import Split, name_word, slug
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
 from aepo_env.worlds.web.skeleton import document
@@ -79,7 +79,8 @@ def pages(graph: Graph, split: Split) -> Iterator[Page]:
 
 
 def _page(address: str, title: str, blocks: list[Block], graph: Graph) -> Page:
-    return Page(address, title, html=document(title, blocks, clutter=graph.difficulty.clutter))
+    html = document(title, blocks, clutter=graph.difficulty.clutter)
+    return Page(address, title, html=html, text=text_of(blocks))
 
 
 def _alias_address(alias: str) -> str:

@@ -7,16 +7,17 @@ The oracle reads with it, and tests prove with it that a page says what the grap
 """
 
 import re
-from functools import lru_cache
+from functools import cache
 
 from aepo_env.worlds.web.pages import short_subjects
-from aepo_env.worlds.web.relations import RELATIONS
-from aepo_env.worlds.web.schema import KINDS, WORDS
+from aepo_env.worlds.web.relations import RELATIONS, relations_of
+from aepo_env.worlds.web.schema import WORDS
 
 _LINK_MARK = re.compile(r" ?\[\d+\]")
 _NUMERAL = re.compile(r" \([IVX]+\)$")
+_NAME = r"[A-Za-z][^.!?:|\n…]*?"
 _ENTITY = r"[A-Z][^.!?:|\n…]*?"
-_VALUE = {"year": r"\d{4}", "number": r"\d[\d,]*"} | {pool: "(?:" + "|".join(WORDS[pool]) + ")" for pool in WORDS}
+_VALUE = {"year": r"\d{4}", "number": r"\d[\d,]*"} | {pool: "|".join(WORDS[pool]) for pool in WORDS}
 
 
 def without_marks(text: str) -> str:
@@ -27,44 +28,52 @@ def without_marks(text: str) -> str:
 def read_value(text: str, relation: str, title: str, *, snippet: bool = False) -> str | None:
     """The value of `relation` that `text` states for the page's subject `title`; None when it does not.
 
-    A snippet may begin or end in the middle of a sentence: there only whole sentences count, and rows do not.
+    A snippet is one line that may begin or end anywhere: there only whole sentences and rows count.
     """
     text = without_marks(text)
-    sentence, row = _patterns(relation, title)
-    found = sentence.search(text)
-    if found is None and not snippet:
-        found = row.search(text)
+    sentences, row, row_in_line = _patterns(relation)
+    subjects = _subjects(RELATIONS[relation].kind, title)
+    found = next((one for pattern in sentences for one in pattern.finditer(text) if one["s"] in subjects), None)
+    if found is None:
+        found = row_in_line.search(_ends_marked(text, title)) if snippet else row.search(text)
     if found is None:
         return None
-    value = next(group for group in found.groups() if group is not None).strip()
+    value = found["o"].strip()
     return value.replace(",", "") if RELATIONS[relation].target == "number" else value
 
 
-@lru_cache(maxsize=4096)
-def _patterns(relation_id: str, title: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What a sentence and what a row look like that state this relation of this subject."""
-    relation = RELATIONS[relation_id]
-    value = _VALUE.get(relation.target, _ENTITY)
+def _ends_marked(snippet: str, title: str) -> str:
+    """A snippet with a mark where the rows above the first sentence of an article end."""
+    name = re.escape(_NUMERAL.sub("", title))
+    return re.sub(rf" (?={name}(?: is a |, also called )|This article is about )", " ## ", snippet)
+
+
+def _subjects(kind: str, title: str) -> set[str]:
+    """What sentences of an article may call its subject."""
     name = _NUMERAL.sub("", title)
-    names = [name, *short_subjects(relation.kind, name)]
-    subject = "(?:" + "|".join(re.escape(one) for one in names + [one[0].lower() + one[1:] for one in names]) + ")"
-    sentences = "|".join(_sentence_pattern(template, subject, value) for template in relation.sentences)
+    shorts = short_subjects(kind, name)
+    return {title, name, *shorts, *(short[0].lower() + short[1:] for short in shorts)}
+
+
+@cache
+def _patterns(relation_id: str) -> tuple[tuple[re.Pattern[str], ...], re.Pattern[str], re.Pattern[str]]:
+    """What states this relation: sentences (subject in group s, value in group o), a row, a row within one line."""
+    relation = RELATIONS[relation_id]
+    value = f"(?P<o>{_VALUE.get(relation.target, _ENTITY)})"
+    sentences = [
+        re.escape(template).replace(r"\{s\}", f"(?P<s>{_NAME})").replace(r"\{o\}", value)
+        for template in relation.sentences
+    ]
+    # "a" may have become "an" before a vowel; escaped blanks stay blanks.
+    sentences = [re.sub(r"\b([aA])\\ \(\?P<o>", r"\1n?\\ (?P<o>", sentence) for sentence in sentences]
     labels = "|".join(re.escape(label) for label in relation.labels)
+    all_labels = "|".join(re.escape(label) for other in relations_of(relation.kind) for label in other.labels)
+    row_end = rf"(?=\s+(?:-\s+)?(?:{all_labels})\s*[:|]|\s+##|\s*$)"
     return (
-        re.compile(rf"(?:(?<=[.!?] )|(?<=\n))(?:{sentences})(?=\s|$)"),
-        re.compile(rf"^[-*•\s|]*(?:{labels})\s*[:|]\s*({value})[\s|]*$", re.MULTILINE),
+        tuple(re.compile(rf"(?:(?<=[.!?] )|(?<=\n)){sentence}(?=\s|$)") for sentence in sentences),
+        re.compile(rf"^[-*•\s|]*(?:{labels})\s*[:|]\s*{value}[\s|]*$", re.MULTILINE),
+        re.compile(rf"(?:^|\s)(?:{labels})\s*[:|]\s*{value}{row_end}"),
     )
-
-
-def _sentence_pattern(template: str, subject: str, value: str) -> str:
-    pattern = re.escape(template).replace(r"\{s\}", subject).replace(r"\{o\}", f"({value})")
-    # Escaped blanks stay blanks; "a" may have become "an" before a vowel.
-    return re.sub(r"([aA])\\ \(", r"\1n?\\ (", pattern)
-
-
-def kind_of_relation(relation: str) -> str:
-    """The noun for the subject of a relation ("town")."""
-    return KINDS[RELATIONS[relation].kind].noun
 
 
 def listed_entries(text: str) -> list[str]:

@@ -7,6 +7,8 @@ To add one: append it here with five sentences or more. Two relations of one kin
 sentence of one may read as a sentence of another (tests check both).
 """
 
+from functools import cache
+
 from aepo_env.worlds.web.schema import Relation
 
 _FIRST_YEAR, _LAST_YEAR = 1200, 1999
@@ -266,6 +268,7 @@ _TABLE = (
 RELATIONS: dict[str, Relation] = {relation.id: relation for relation in _TABLE}
 
 
+@cache
 def relations_of(kind: str) -> tuple[Relation, ...]:
     """The relations that entities of `kind` have, in the table's order."""
     return tuple(relation for relation in _TABLE if relation.kind == kind)

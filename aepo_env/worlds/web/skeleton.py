@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from aepo_env.worlds.web.markup import Block, html_of
 
 _NAVIGATION = (
-    '<header><a class="logo" href="/">The Atlas</a><form action="/search"><input name="q" placeholder="Search"></form>'
-    '</header>\n<nav><ul><li><a href="/start">Start</a></li><li><a href="/news">News</a></li>'
+    '<nav><a class="logo" href="/">The Atlas</a><form action="/search"><input name="q" placeholder="Search"></form>'
+    '<ul><li><a href="/start">Start</a></li><li><a href="/news">News</a></li>'
     '<li><a href="/random">Random page</a></li><li><a href="/help">Help</a></li></ul></nav>'
 )
 _FOOTER = (

@@ -96,12 +96,10 @@ class Walker:
         """A noun for a relation, out of those the difficulty uses."""
         return rng.choice(relation.nouns[: self.graph.difficulty.nouns])
 
-    def gold(self, *walks: Walk) -> list[str]:
-        """Addresses of the articles that a solver of these walks has to see, in order."""
-        seen = [
-            article_address(self.graph, entity) for walk in walks for entity in walk.entities[: len(walk.relations)]
-        ]
-        return list(dict.fromkeys(seen))
+    def gold(self, *walks: Walk, ends: bool = False) -> list[str]:
+        """Addresses of the articles that a solver has to see, in order; with `ends`, those the walks end at too."""
+        entities = [entity for walk in walks for entity in walk.entities[: None if ends else len(walk.relations)]]
+        return list(dict.fromkeys(article_address(self.graph, entity) for entity in entities))
 
     def _mention(self, rng: random.Random, entity: int, relations: list[str]) -> tuple[str, dict[str, Any]]:
         """How a question names an entity: by title, by its second name, or by an equal name and a further fact."""

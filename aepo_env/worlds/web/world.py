@@ -21,7 +21,7 @@ from aepo_env.worlds.web.pages import pages as make_pages
 from aepo_env.worlds.web.questions import WebTasks
 from aepo_env.worlds.world import World
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever equal arguments give other pages than before: it is part of the name of cached indexes."""
 
 
@@ -51,12 +51,12 @@ def generated_web(
         raise ValueError(f"Expected at least 1 task, got {tasks}.")
     settings = as_difficulty(difficulty)
     graph = web_graph(split, seed, pages, settings)
-    name = f"web-{split}-{seed}-{pages}-{settings.digest()}"
-    corpus = cached_corpus(f"{name}-v{VERSION}", lambda: make_pages(graph, split))
+    place = f"web-{split}-{seed}-{pages}"
+    corpus = cached_corpus(f"{place}-{settings.digest(pages_only=True)}-v{VERSION}", lambda: make_pages(graph, split))
     level = difficulty if isinstance(difficulty, str) else "custom"
     return World(
         name=f"generated web, {level}, {split}, seed {seed}, {pages:,} articles",
-        tasks=WebTasks(graph, count=tasks, name=name),
+        tasks=WebTasks(graph, count=tasks, name=f"{place}-{settings.digest()}"),
         oracle=WebOracle,
         corpus=corpus,
     )
@@ -65,7 +65,7 @@ def generated_web(
 @lru_cache(maxsize=4)
 def web_graph(split: Split, seed: int, pages: int, difficulty: Difficulty) -> Graph:
     """The facts of a world, shared by everything in this process that asks for the same one."""
-    key = f"{seed}/{split}/{pages}/{difficulty.digest()}"
+    key = f"{seed}/{split}/{pages}/{difficulty.digest(pages_only=True)}"
     return Graph.build(key=key, split=split, articles=pages, difficulty=difficulty)
 
 
