@@ -67,6 +67,8 @@ def test_counts_add_up_over_micro_batches_and_name_what_was_given_back(batch: Ba
     assert (whole.trained, whole.high, whole.low) == (batch.mask.sum(), above.sum(), below.sum())
     assert whole.kept == pytest.approx((1.2 * batch.advantage[above]).sum().item(), rel=1e-12)
     assert clip_counts(clip(*batch[:3], batch.mask), batch.mask) == whole._replace(kept=0.0)
+    preserved = clip_counts(gradient_preserving_clip(*batch[:3], batch.mask, high=0.2, dual=None), batch.mask)
+    assert preserved.kept == pytest.approx(whole.kept + (-0.8 * batch.advantage[below]).sum().item(), rel=1e-12)
 
 
 @quick
