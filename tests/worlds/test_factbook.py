@@ -26,6 +26,7 @@ from aepo_env.worlds.factbook import facts as fact_rules
 from aepo_env.worlds.factbook.naming import in_sentence, slug
 from aepo_env.worlds.factbook.oracle import FactbookOracle
 from aepo_env.worlds.factbook.source import clean, package_version
+from benchmarks.guesser import Guesser
 
 # ------------------------------------------------------------------- rules of reading: no data needed
 
@@ -330,6 +331,15 @@ def test_an_alias_leads_to_the_place(factbook):
     corpus = factbook["train"].corpus
     assert corpus.fetch("https://factbook.example/places/uae.html", 5.0).title == "United Arab Emirates"
     assert corpus.fetch("https://factbook.example/places/french-republic.html", 5.0).title == "France"
+
+
+def test_guessing_without_tools_gets_nowhere(factbook):
+    """Fitted and asked within one split, which favours the guesser."""
+    tasks = factbook["train"].tasks
+    rates = Guesser(tasks[:2000]).rates(tasks[2000:3000])
+    assert rates.pop("all") <= 0.08
+    assert set(rates) == set(FAMILIES)
+    assert max(rates.values()) <= 0.30, rates
 
 
 def test_answers_of_three_hops_stand_in_no_snippet_of_the_question(factbook):
