@@ -63,8 +63,8 @@ def launch(plan: BoxPlan) -> Launched:
         (os.POSIX_SPAWN_DUP2, their_errors, 2),
         (os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL),
     ]
-    # All branches together may ask for more memory than there is: the kernel must then kill one of them, not the largest
-    # process, which is the trainer. Nobody inside the box can change it.
+    # All branches together may ask for more memory than there is. The kernel must then kill one of them, not the
+    # largest process, the trainer. Nobody inside the box can change it.
     before = _set_kill_order("1000")
     try:
         process = os.posix_spawn(plan.bubblewrap, _command(plan), {}, file_actions=actions)

@@ -42,21 +42,10 @@ REFUSED = (
     # these take a sibling's process id and slow it down
     *("setpriority", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr", "ioprio_set"),
     *("migrate_pages", "move_pages"),
-    # network and memory shared by name; socketpair stays, asyncio needs it. Not setsockopt: SO_PASSCRED makes the kernel
-    # give a socket of a pair an abstract name, under which siblings can send it their descriptors
-    *(
-        "setsockopt",
-        "socket",
-        "bind",
-        "connect",
-        "listen",
-        "shmget",
-        "msgget",
-        "semget",
-        "mq_open",
-        "memfd_create",
-        "memfd_secret",
-    ),
+    # network and memory shared by name; socketpair stays, asyncio needs it. setsockopt goes: by SO_PASSCRED a socket of
+    # a pair gets an abstract name, under which siblings can send it their descriptors
+    *("socket", "bind", "connect", "listen", "shmget", "msgget", "semget", "mq_open", "memfd_create", "memfd_secret"),
+    "setsockopt",
     # namespaces and mounts
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "move_mount", "fsopen", "fsconfig"),
     *("fsmount", "fspick", "mount_setattr", "name_to_handle_at", "open_by_handle_at", "fanotify_init"),
