@@ -182,6 +182,16 @@ class ToolEnv(gymnasium.Env[str, str]):
         self._release_tools()
         self._episode = None
 
+    def anchor(self) -> tuple[Any, ...]:
+        """A hashable picture of where the episode stands: the task, the last observation, what each tool looks at.
+
+        Equal situations reached on different paths are equal here; the transcript, which never is, is left out.
+        """
+        episode = self.episode
+        last = episode.turns[-1].observation if episode.turns else ""
+        looks = [tool.anchor(state) for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)]
+        return (episode.task.id, last, *looks)
+
     # ------------------------------------------------------------------------------------- fork, snapshot, restore
 
     def fork(self, n: int = 1, *, rng: RandomStreams = "split") -> "list[ToolEnv]":

@@ -100,13 +100,19 @@ class Rules:
         return record, messages, None if answer is None else answer.span
 
     def _scored(self, record: Episode) -> Episode:
-        """The finished record with its rewards; not valid, and without any, if the reward raises (a judge is down)."""
+        """The finished record with its rewards; not valid, and without any, when a judge cannot be reached.
+
+        Whatever else a reward raises is the caller's own mistake and goes up: hidden, it would make every episode
+        worthless in silence.
+        """
         try:
             score = self.reward(record)
-            return record._replace(rewards={**score.parts, "total": float(score.total)})
-        except Exception:
-            _log.exception("The reward raised on the answer %.200r of task %s", record.answer, record.task.id)
+        except OSError:
+            _log.exception(
+                "The reward could not be had for the answer %.200r of task %s", record.answer, record.task.id
+            )
             return record._replace(valid=False)
+        return record._replace(rewards={**score.parts, "total": float(score.total)})
 
     def _run_calls(
         self, episode: Episode, calls: Sequence[Call], started: float

@@ -57,7 +57,7 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
     tools = tuple(tool.name for tool in inner.rules.tools)
     agent: Agent = Oracle(env) if oracle else Person(tools)
     print(f"Task {info['task_id']}  ({inner.episode.task.family})\n")
-    print(_wrapped(observation), "\n")
+    print(folded_for_reading(observation), "\n")
     if not oracle:
         for tool in inner.rules.tools:
             print(f"  {tool.name:8} {tool.description}")
@@ -66,11 +66,11 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
     while not ended:
         text = agent.act(observation, info)
         if oracle:
-            print(_wrapped(text), "\n")
+            print(folded_for_reading(text), "\n")
         observation, _, terminated, truncated, info = env.step(text)
         ended = terminated or truncated
         if observation:
-            print(_wrapped(observation), "\n")
+            print(folded_for_reading(observation), "\n")
         if not ended:
             left = info["left"]
             print(f"[{left['turns']} turns and {left['tool_calls']} tool calls left]")
@@ -79,7 +79,7 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
         print(f"  {name:20} {value:g}")
 
 
-def _wrapped(text: str) -> str:
+def folded_for_reading(text: str) -> str:
     """Long lines folded, indented as they began; short ones, such as code, as they are."""
     lines = []
     for line in text.split("\n"):

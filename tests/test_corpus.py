@@ -266,6 +266,7 @@ def test_no_time_left_is_a_time_out(corpus: Corpus, seconds: float) -> None:
     assert corpus.search("mill", 5, 5.0)
 
 
+@pytest.mark.timing
 def test_a_long_search_is_stopped_in_time() -> None:
     text = " ".join(WORDS * 30)
     corpus = Corpus.build(Page(f"https://a.example/{number}", "x", text=text) for number in range(3000))

@@ -287,3 +287,18 @@ def test_nothing_in_info_depends_on_the_clock() -> None:
     for turn in TURNS:
         slow._episode = slow.episode._replace(spent=slow.episode.spent._replace(seconds=123.0))
         assert slow.step(turn) == quick.step(turn)
+
+
+def test_an_anchor_is_the_situation_and_not_the_way_there() -> None:
+    env = make_env()
+    env.reset(seed=1, options={"task": 0})
+    start = env.anchor()
+    env.step("<search>same</search>")
+    here = env.anchor()
+    env.step("<search>other</search>")
+    elsewhere = env.anchor()
+    env.step("<think>a detour</think><search>same</search>")
+    assert env.anchor() == here
+    assert len({start, here, elsewhere}) == 3
+    env.reset(seed=1, options={"task": 1})
+    assert env.anchor() != start

@@ -92,6 +92,14 @@ def test_split_forks_and_their_forks_draw_on_streams_of_their_own() -> None:
     assert len({member.episode.lineage for member in family}) == len(family)
 
 
+def test_split_forks_of_different_episodes_draw_differently() -> None:
+    drawn = set()
+    for seed in range(4):
+        (child,) = started(counting_env(), "<count>x</count>", seed=seed).fork()
+        drawn |= {child.step("<count>x</count>")[0], str(child.np_random.random())}
+    assert len(drawn) == 8
+
+
 def test_same_forks_and_their_forks_repeat_the_parents_streams() -> None:
     env = started(counting_env(), "<count>x</count>")
     family = [env, *env.fork(2, rng="same")]

@@ -146,7 +146,7 @@ def test_a_call_of_a_tool_the_protocol_knows_and_the_environment_does_not() -> N
     assert step[0].endswith("<result>\nb\n</result>")
 
 
-def test_a_reward_that_raises_makes_the_episode_invalid_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_judge_out_of_reach_makes_the_episode_invalid_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def down(episode: Episode) -> Score:
         raise ConnectionError("the judge is down")
 
@@ -157,6 +157,16 @@ def test_a_reward_that_raises_makes_the_episode_invalid_and_is_logged(caplog: py
     assert stop_reason(step) is StopReason.ANSWERED
     assert (step[1], step[4]["valid"], step[4]["rewards"]) == (0.0, False, {})
     assert "the judge is down" in caplog.text
+
+
+def test_a_reward_with_a_mistake_in_it_raises_instead_of_making_every_episode_invalid() -> None:
+    def wrong(episode: Episode) -> Score:
+        return Score(1.0, {"part": episode.task.metadata["no such key"]})
+
+    env = make_env(reward=wrong)
+    env.reset()
+    with pytest.raises(KeyError, match="no such key"):
+        env.step("<answer>x</answer>")
 
 
 def test_an_episode_is_scored_once_and_with_its_end_written_down() -> None:

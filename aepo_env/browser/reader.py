@@ -25,7 +25,7 @@ from aepo_env.browser.page_writer import PageWriter, clean_line
 if TYPE_CHECKING:
     from bs4 import Tag
 
-LONGEST_PAGE = 500_000  # characters of HTML: a few seconds of parsing at worst
+LONGEST_PAGE = 500_000  # characters of HTML: one second of parsing, a few for the most hostile
 MOST_LINKS = 1_000
 
 _DROPPED_NAMES = """

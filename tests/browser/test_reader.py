@@ -199,6 +199,7 @@ def test_deep_nesting_has_no_limit() -> None:
 SLOW_FOR_HTML_PARSER = ["<", "</", "<!", "<!--", "<![", "<?", "<a ", '<a href="', "<a b='", '<a"', "</a ", "<p x=1 "]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("piece", [*SLOW_FOR_HTML_PARSER, "&", "&#", "<b></i>", "<script>", "<title>", "<textarea>"])
 def test_broken_markup_is_read_in_linear_time(piece: str) -> None:
     def seconds(characters: int) -> float:
@@ -225,6 +226,7 @@ def test_it_does_not_depend_on_lxml() -> None:
     assert plain_text("<table><p>a</p><tr><td>b</table><li>c</p>") == "a\nb\n- c"
 
 
+@pytest.mark.timing
 def test_an_ordinary_page_is_read_within_milliseconds() -> None:
     facts = "".join(f"<tr><th>Fact {n}</th><td>value {n}</td></tr>" for n in range(8))
     prose = "".join(

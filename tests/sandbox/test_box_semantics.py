@@ -235,6 +235,16 @@ def test_open_files_keep_their_own_place(interpreter: Interpreter, forked: Calla
     assert answer(interpreter, "n = nameless.seek(0); nameless.read()") == "'secret'"
 
 
+def test_first_file_a_child_opens_follows_its_own_fork(interpreter: Interpreter) -> None:
+    """The number where a grandchild's directory is planted must not be one that the child's file got."""
+    interpreter.run("open('d', 'w').write('l1\\nl2\\n')", 5.0)
+    with contextlib.closing(interpreter.fork(rng="same", seed=0)) as child:
+        child.run("files = [open('d', 'rb', 0) for _ in range(3)]; lines = [file.readline() for file in files]", 5.0)
+        with contextlib.closing(child.fork(rng="same", seed=0)) as grandchild:
+            code = "[file.readline() for file in files]"
+            assert answer(grandchild, code) == answer(child, code) == "[b'l2\\n', b'l2\\n', b'l2\\n']"
+
+
 def test_unflushed_text_is_written_once_by_each(interpreter: Interpreter, forked: Callable[..., Interpreter]) -> None:
     interpreter.run("f = open('f', 'w'); n = f.write('held back')", 5.0)
     child = forked()

@@ -342,6 +342,24 @@ def test_one_session_used_by_two_threads_never_mixes_their_cells(sandbox: FakeSa
             assert list(threads.map(go, range(4))) == [f"[{number}]" for number in range(4)]
 
 
+def test_a_busy_interpreter_is_neither_used_nor_forked_nor_evicted(sandbox: FakeSandbox) -> None:
+    sandbox.sleep = 0.5
+    pool = InterpreterPool(sandbox, limit=2)
+    session = cells(pool, Session(1), "x = 5")
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(pool.run, session, "SLEEP", 5.0)
+        while session.handle is not None and not session.handle.busy:
+            time.sleep(0.001)
+        assert output(pool, session, "x")[0] == "5", "rebuilt, since the other is busy"
+        assert pool.fork(session, rng="same", seed=0).handle is None
+        assert output(pool, Session(2), "1")[0] == "1"
+        assert not running.done()
+        result, after = running.result(timeout=5)
+    assert result.status == "ok"
+    assert (pool.forked, pool.started) == (0, 3)
+    assert output(pool, after, "x")[0] == "5"
+
+
 class SlowToLetGo(InterpreterPool):
     """Waits between a cell's end and the next step, where a thread switch could fall."""
 

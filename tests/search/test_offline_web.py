@@ -34,6 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.timing
 def test_opening_takes_milliseconds(path: Path) -> None:
     times = []
     for _ in range(5):
@@ -52,6 +53,7 @@ def test_an_exact_title_finds_its_page_first(path: Path) -> None:
     assert first >= 0.998 * len(sample)
 
 
+@pytest.mark.timing
 def test_questions_find_gold_pages_quickly(path: Path) -> None:
     corpus = Corpus.open(path)
     with (DATA / "questions.jsonl").open(encoding="utf-8") as lines:

@@ -226,6 +226,22 @@ def test_reset_and_close_give_the_interpreter_back(sandbox: FakeSandbox) -> None
     assert sandbox.live == 0
 
 
+def test_an_interpreter_is_given_back_although_the_old_record_is_kept(sandbox: FakeSandbox) -> None:
+    env = python_env(sandbox)
+    run(env, "x = 1")
+    kept = [env.episode]
+    env.reset()
+    assert sandbox.live == 0
+    run(env, "x = 1")
+    kept.append(env.episode)
+    env.close()
+    assert sandbox.live == 0
+    moment = python_env(sandbox).snapshot()
+    kept.append(moment.episode)
+    moment.release()
+    assert sandbox.live == 0
+
+
 def test_equal_pasts_have_equal_anchors(sandbox: FakeSandbox) -> None:
     tool = PythonTool(InterpreterPool(sandbox))
     states = [tool.call(tool.start(seed), code, CallContext()).state for seed, code in ((1, "1"), (2, "1"), (1, "2"))]

@@ -212,6 +212,15 @@ def test_guessing_without_tools_gets_nowhere(difficulty):
     assert max(rates.values()) <= 0.30, rates
 
 
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
+def test_counts_are_not_learnt_by_heart(difficulty):
+    """The family nearest its bound: fitted on 2,000 counting questions alone, of the very world asked about."""
+    tasks = WebTasks(web_graph("train", 0, 2500, PRESETS[difficulty]), count=2600, name="x").of_families(
+        ["web/counting"]
+    )
+    assert Guesser(tasks[:2000]).rates(tasks[2000:])["all"] <= 0.30
+
+
 def test_the_guesser_can_guess():
     """The figure above means something only if the rules would find what there is to find."""
     tasks = WebTasks(graph("tiny"), count=200, name="x")

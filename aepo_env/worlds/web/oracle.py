@@ -22,7 +22,7 @@ Turns = Generator[str, str, Result]
 """Yields turns, is sent what the environment answered, and returns a result."""
 
 _RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
-_PART = re.compile(r"\bpart (\d+) of (\d+)\b", re.IGNORECASE)
+_PART = re.compile(r"^part (\d+) of (\d+)$", re.MULTILINE)
 
 
 class _Hit(NamedTuple):
@@ -151,12 +151,16 @@ class WebOracle:
             # The page of that name lists its bearers, also those that the search did not bring up.
             bearers: list[str] = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
             for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
-                if title not in tried:
-                    tried.add(title)
+                if title in tried:
+                    continue
+                tried.add(title)
+                try:
                     value = yield from self._read(title, relation)
-                    if value == wanted:
-                        self._thought = f"It is {title}."
-                        return title
+                except _Lost:  # this one's page does not say
+                    continue
+                if value == wanted:
+                    self._thought = f"It is {title}."
+                    return title
         raise _Lost
 
     def _read(self, title: str, relation: str) -> Turns[str]:
@@ -199,9 +203,16 @@ class WebOracle:
         whole = text
         while (part := _PART.search(text)) is not None and int(part[1]) < int(part[2]):
             text = yield "<think>I read on.</think><browse>next</browse>"
-            whole += "\n" + text
+            whole = _glued(whole, _PART.split(text)[-1].strip())
         self._opened[hit.title] = without_marks(whole)
         return self._opened[hit.title]
+
+
+def _glued(text: str, part: str) -> str:
+    """A page's text with its next part: on the same line if the cut went through a sentence."""
+    last_line = text.rpartition("\n")[2]
+    is_row = re.match(r"- |## |.* \| |[A-Z][\w ()]*: ", last_line) is not None
+    return text + ("\n" if is_row or last_line.endswith(".") else " ") + part
 
 
 def _hits(result: str) -> list[_Hit]:
