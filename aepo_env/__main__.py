@@ -6,6 +6,7 @@ python -m aepo_env play --env web --oracle    # watch the scripted oracle play o
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,11 @@ def _play(given: argparse.Namespace) -> int:
         return 2
     except (KeyboardInterrupt, EOFError):
         print("\nStopped.")
+    except OSError as error:  # a disk is full, or whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again when it writes out the rest
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {error}", file=sys.stderr)
+        return 1
     finally:
         if env is not None:
             env.close()

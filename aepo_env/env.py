@@ -209,7 +209,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         self._check_forkable()
         if rng not in ("same", "split"):
             raise ValueError(f'rng must be "same" or "split"; got {rng!r}.')
-        if not isinstance(n, int) or n < 0:
+        if not isinstance(n, int | np.integer) or n < 0:
             raise ValueError(f"n must be a whole number of children; got {n!r}.")
         children: list[ToolEnv] = []
         try:
@@ -228,6 +228,11 @@ class ToolEnv(gymnasium.Env[str, str]):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from `snapshot`, as often as wanted; the snapshot itself stays as it is."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(
+                f"A Snapshot is needed, as env.snapshot() gives it; got {type(snapshot).__name__}. For one of a "
+                "wrapper stack, as aepo_env.snapshot gives it, call aepo_env.restore."
+            )
         episode = snapshot.episode
         names = tuple(tool.name for tool in self.rules.tools)
         if snapshot.tool_names != names:

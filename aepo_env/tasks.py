@@ -60,6 +60,10 @@ def _task_of(given: Mapping[str, Any]) -> Task:
     if unknown := set(given) - {known.name for known in fields(Task)}:
         raise ValueError(f"A task has no field {', '.join(sorted(map(repr, unknown)))}; got {dict(given)!r}.")
     answers = given.get("answers")
-    if not isinstance(given.get("question"), str) or not isinstance(answers, list | tuple):
+    if not (
+        isinstance(given.get("question"), str)
+        and isinstance(answers, list | tuple)
+        and all(isinstance(answer, str) for answer in answers)
+    ):
         raise ValueError(f"A task needs a 'question' (str) and 'answers' (a list of str); got {dict(given)!r}.")
     return Task(**{"id": "given", **given, "answers": tuple(answers)})

@@ -4,6 +4,7 @@ Short forms save typing the tags: `search words`, `browse 2`, `answer Paris`; `p
 ends. Anything with a tag in it is sent as it is, so that malformed turns can be tried too.
 """
 
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,8 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
     """
     inner = env.unwrapped
     assert isinstance(inner, ToolEnv)
+    if sys.stdin is None and not oracle:  # started with a closed standard input
+        raise EOFError
     observation, info = env.reset(seed=seed)
     tools = tuple(tool.name for tool in inner.rules.tools)
     agent: Agent = Oracle(env) if oracle else Person(tools)

@@ -15,6 +15,7 @@ import pytest
 
 from aepo_env.browser.source import FetchFailed, FetchTimedOut, PageNotFound
 from aepo_env.corpus import Corpus, CorpusError, Page, cached_corpus
+from aepo_env.search import store
 from aepo_env.search.engine import SearchFailed, SearchTimedOut
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -374,6 +375,38 @@ def test_without_a_writable_cache_a_temporary_folder_of_the_users_own_is_used(
     assert path.parent.parent == temporary
     assert path.parent.stat().st_mode & 0o077 == 0
     assert cached_corpus("key", lambda: pytest.fail("built again")).path == path
+
+
+def test_a_full_cache_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, temporary = tmp_path / "kept", tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("AEPO_CACHE", str(kept))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    create = store.create
+
+    def create_on_a_small_disk(path: Path | None) -> sqlite3.Connection:
+        connection = create(path)
+        if path is not None and path.parent == kept:
+            connection.execute("PRAGMA max_page_count = 1")  # raised by SQLite to what it has; no page more
+        return connection
+
+    monkeypatch.setattr(store, "create", create_on_a_small_disk)
+    with pytest.raises(OSError, match="full"):
+        Corpus.build(pages(), kept / "direct.sqlite")
+    path = cached_corpus("key", pages).path
+    assert path is not None
+    assert path.parent.parent == temporary
+    assert list(kept.iterdir()) == []
+
+
+def test_what_killed_builds_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh, foreign = (tmp_path / name for name in (".a.sqlite.x.part", ".a.sqlite.y.part", ".b.sqlite.x.part"))
+    for part in (old, fresh, foreign):
+        part.write_bytes(b"half")
+    for part in (old, foreign):
+        os.utime(part, (1, 1))
+    Corpus.build(pages(), tmp_path / "a.sqlite")
+    assert [part.exists() for part in (old, fresh, foreign)] == [False, True, True]
 
 
 @pytest.mark.parametrize("key", ["", "a/b", "../a", ".hidden", "a b", "ä", "x" * 200])

@@ -149,6 +149,7 @@ def test_a_task_is_picked_by_index_id_or_brought_along() -> None:
         {"task": {"question": "Who?"}},
         {"task": {"question": "Who?", "answers": "me"}},
         {"task": {"question": "Who?", "answers": 3}},
+        {"task": {"question": "Who?", "answers": [3]}},
         {"task": {"question": "Who?", "answers": ["me"], "colour": "red"}},
         {"taks": 3},
     ],

@@ -77,6 +77,17 @@ def test_a_question_nobody_knows_how_to_solve_is_no_crash(tmp_path):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "words"), [("<&-", "Stopped."), ("--oracle >/dev/full", "No space"), ("--oracle | true", "")]
+)
+def test_a_terminal_that_is_not_there_is_no_crash(redirection, words):
+    shell = f"{sys.executable} -m aepo_env play --env code --difficulty tiny --seed 4 {redirection}"
+    finished = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False)
+    assert words in finished.stdout + finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "Exception ignored" not in finished.stderr
+
+
 class Keyboard:
     """Types these lines, one at each question."""
 

@@ -58,7 +58,7 @@ class PythonTool(Tool):
         seconds: float = 10.0,
         output_characters: int = 4_000,
     ) -> None:
-        if seconds <= 0 or output_characters < 1:
+        if not 0 < seconds < float("inf") or output_characters < 1:
             raise ValueError(
                 f"Expected seconds > 0 and output_characters >= 1, got seconds={seconds}, "
                 f"output_characters={output_characters}."

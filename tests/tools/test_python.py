@@ -206,6 +206,14 @@ def test_a_snapshot_survives_pickling_and_is_rebuilt(sandbox: FakeSandbox) -> No
     assert run(env, "x + 1") == "42"
 
 
+@pytest.mark.parametrize(
+    "settings", [{"seconds": 0}, {"seconds": -1}, {"seconds": float("nan")}, {"output_characters": 0}]
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected seconds > 0 and output_characters >= 1"):
+        PythonTool(**settings)
+
+
 def test_a_fork_that_could_never_run_a_cell_is_refused(sandbox: FakeSandbox) -> None:
     env = python_env(sandbox)
     run(env, "THREAD")

@@ -125,6 +125,18 @@ def test_random_streams_are_rebuilt_equal(pool: InterpreterPool) -> None:
         assert run(twin, "a, b, random.random()") == run(child, "a, b, random.random()")
 
 
+def test_children_of_a_session_with_threads_are_rebuilt_with_streams_of_their_own(pool: InterpreterPool) -> None:
+    env = python_env(pool)
+    run(env, "import random, threading, time; kept = random.random()")
+    run(env, "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+    children = env.fork(2, rng="split")
+    with closing_all(env, *children):
+        assert pool.refused > 0 or pool.limit == 2
+        drawn = [run(child, "kept, random.random()").split() for child in children]
+        assert drawn[0][0] == drawn[1][0], "the same past"
+        assert drawn[0][1] != drawn[1][1], "a future of its own"
+
+
 def test_a_time_out_shows_what_was_printed_and_the_session_lives_on_in_its_forks(pool: InterpreterPool) -> None:
     env = python_env(pool, seconds=0.5)
     run(env, "x = 5")

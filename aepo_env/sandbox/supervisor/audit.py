@@ -2,7 +2,8 @@
 
 The parent's code may have run inside the fork (at-fork hooks), so nothing the child says counts. Found things are
 refused by name: threads, descriptors of the parent's directory, control socket or output, any pipe, socket, epoll,
-eventfd (they would be one object in two branches), memory maps that are shared or show the parent's files, and a
+eventfd (they would be one object in two branches), files of /proc (/proc/self/mem goes on showing the parent), standard
+streams and control socket other than those planted, memory maps that are shared or show the parent's files, and a
 working directory in the parent's tree.
 
 Left out: two branches can pass bits through file locks or a common offset of a read-only system file that a parent
@@ -66,7 +67,15 @@ def _shared_descriptor(child: Branch, parent: Branch, table_size: int) -> str:
             return f"descriptor {number}, in the parent's directory ({link})"
         if (found.st_dev, found.st_ino) in parent.ends.private_inodes:
             return f"descriptor {number}, the parent's control socket or output"
-        if number > CONTROL and number != WORK and not link.startswith("/"):
+        if number <= CONTROL:
+            # hooks run before the planting, but a replaced function of the agent's may have changed it again
+            planted = link == "/dev/null" if number == 0 else (found.st_dev, found.st_ino) in child.ends.private_inodes
+            if not planted:
+                return f"descriptor {number}, {link}"
+        elif number == WORK:
+            if found.st_dev != child.ends.device:
+                return f"descriptor {number}, {link}"
+        elif not link.startswith("/") or link.startswith("/proc/"):
             return f"descriptor {number}, {link}"
     return ""
 

@@ -20,7 +20,7 @@ from aepo_env.worlds.web.pages import pages as make_pages
 from aepo_env.worlds.web.questions import WebTasks
 from aepo_env.worlds.world import SPLITS, Split, World
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever equal arguments give other pages than before: it is part of the name of cached indexes."""
 
 
