@@ -20,7 +20,7 @@ def report() -> int:
     print("The python tool's box")
     for check in diagnose():
         healthy &= check.ok
-        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:24} {check.note}")
+        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:26} {check.note}")
     print("\nSearch index")
     healthy &= _search_index()
     print("\nOptional packages")
