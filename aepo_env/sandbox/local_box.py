@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import host_process
-from .interpreter import CellResult, ForkRefused, Guarantee, SandboxUnavailable
+from .interpreter import CellResult, ForkRefused, Guarantee, SandboxLost, SandboxUnavailable
 from .machine import DEFAULT_PACKAGES, draw_up_plan
 from .supervisor.messages import Disconnected, OutOfTime, receive_message, send_message
 from .supervisor.plan import BoxLimits
@@ -120,7 +120,7 @@ class LocalInterpreter:
         self._finalizer = weakref.finalize(self, _hang_up, connection, self._owner)
 
     def run(self, code: str, seconds: float) -> CellResult:
-        """Run a cell (see the contract). Never raises; a lost host gives status "dead"."""
+        """Run a cell (see the contract). Raises SandboxLost when the host has gone, and only then."""
         if os.getpid() != self._owner:
             return _lost("it belongs to the process this one was forked from; start one here")
         with self._lock:
@@ -130,8 +130,9 @@ class LocalInterpreter:
             try:
                 send_message(self._connection, {"do": "run", "code": code, "seconds": seconds})
                 answer, _ = receive_message(self._connection, deadline - time.monotonic())
-            except Disconnected:
-                return self._lose("the box host ended; start a new interpreter")
+            except Disconnected as failure:
+                self._lose("the box host ended; start a new interpreter")
+                raise SandboxLost(self._ended) from failure
             except OutOfTime:
                 self._lose("the box host did not answer in time")
                 return CellResult("timeout", "", self._ended, 0, False)

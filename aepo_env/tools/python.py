@@ -11,7 +11,7 @@ import functools
 import textwrap
 from typing import Any, Literal, cast
 
-from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxUnavailable
+from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxLost, SandboxUnavailable
 from aepo_env.sandbox.pool import DEFAULT_LIMIT, InterpreterPool, ReplayFailed, Session
 from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
 
@@ -80,7 +80,9 @@ class PythonTool(Tool):
         try:
             result, session = self.pool.run(session, code, seconds, patience=context.seconds)
         except SandboxUnavailable as error:
-            return ToolResult(str(error), session, fault=Fault("sandbox", str(error)))
+            # A sandbox that was lost is started again at the next try, and the session rebuilt from its cells.
+            fault = Fault("sandbox", str(error), retryable=isinstance(error, SandboxLost))
+            return ToolResult(str(error), session, fault=fault)
         except ReplayFailed as error:
             message = f"The interpreter had to be rebuilt and could not be: {error}."
             return ToolResult(message, session, fault=Fault("replay", message))

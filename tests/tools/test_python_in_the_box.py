@@ -2,7 +2,9 @@
 
 import contextlib
 import gc
+import os
 import pickle
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -225,4 +227,19 @@ def test_a_box_that_is_gone_is_a_fault_and_comes_back(box: LocalBox) -> None:
             assert not info["valid"]
         env.reset(seed=1)
         run(env, "y = 2")
+        env.close()
+
+
+def test_an_episode_goes_on_after_its_box_host_was_killed(box: LocalBox) -> None:
+    """The trainer's neighbour, the kernel's memory killer: not the policy's fault, and nothing it should notice."""
+    with contextlib.closing(LocalBox(BoxLimits(branches=17), packages=())) as fragile:
+        env = python_env(InterpreterPool(fragile))
+        run(env, "import random; x = random.random()")
+        before = run(env, "print(x)")
+        host = fragile._borrowed_host().host
+        assert host is not None
+        os.kill(host.process.pid, signal.SIGKILL)
+        assert run(env, "print(x)") == before
+        assert env.episode.valid
+        assert env.episode.stop_reason is None
         env.close()
