@@ -46,7 +46,7 @@ def guarantee_lines(guarantees: dict[str, str]) -> list[str]:
 def _machine() -> Check:
     ok = sys.platform == "linux" and MACHINE in SUPPORTED
     wanted = f"the local box needs Linux on {' or '.join(SUPPORTED)}"
-    return Check("machine", ok, f"{sys.platform} on {MACHINE}" + ("" if ok else f": {wanted}; use the e2b sandbox"))
+    return Check("machine", ok, f"{sys.platform} on {MACHINE}" + ("" if ok else f": {wanted}"))
 
 
 def _kernel() -> Check:
