@@ -12,6 +12,7 @@ from aepo_env.episode import CallRecord, Episode, Limits, Spent, StopReason, Tur
 from aepo_env.protocols.protocol import Answer, Call, Calls, Span, TextProtocol
 from aepo_env.records import new_record
 from aepo_env.rewards.reward import Score
+from aepo_env.text import cut_telling
 from aepo_env.tools.tool import CallContext, Fault, Tool, ToolResult
 
 RESERVED_TOOL_NAMES = frozenset({"reset", "step", "fork", "snapshot", "restore", "state", "close", "render"})
@@ -215,11 +216,11 @@ class Rules:
         """The results of one turn, together no longer than an observation may be; the notice stays whole."""
         room = self.limits.observation_characters
         if len(calls) == 1:  # nearly every turn: worth a line of its own
-            text = _cut(calls[0].result, room) + notice
+            text = cut_telling(calls[0].result, room) + notice
             return self.protocol.render(text), ({"role": "tool", "name": calls[0].tool, "content": text},)
         texts = []
         for call in calls:
-            texts.append(_cut(call.result, room))
+            texts.append(cut_telling(call.result, room))
             room = max(0, room - len(call.result))
         texts[-1] += notice
         observation = "\n".join([self.protocol.render(text) for text in texts])
@@ -228,10 +229,5 @@ class Rules:
         )
 
     def _show_malformed(self, reason: str, notice: str) -> tuple[str, Messages]:
-        text = _cut(f"Malformed turn. {reason}", self.limits.observation_characters) + notice
+        text = cut_telling(f"Malformed turn. {reason}", self.limits.observation_characters) + notice
         return self.protocol.render(text), ({"role": "user", "content": text},)
-
-
-def _cut(text: str, room: int) -> str:
-    """The text, or as much of it as there is room for, saying how much is missing."""
-    return text if len(text) <= room else f"{text[:room]}\n[cut: {len(text) - room} more characters]"

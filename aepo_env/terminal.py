@@ -74,7 +74,7 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
         if observation:
             print(f"{folded_for_reading(observation)}\n")
     print(f"Ended: {info['stop_reason']}. Answer given: {info['answer']!r}; right: {inner.episode.task.answers[0]!r}.")
-    for name, value in (info["rewards"] or {}).items():
+    for name, value in info["rewards"].items():
         print(f"  {name:20} {value:g}")
 
 

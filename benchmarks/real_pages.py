@@ -35,10 +35,9 @@ from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool
 from aepo_env.worlds.factbook import FAMILIES, FactbookTasks, factbook_corpus
 from aepo_env.worlds.factbook.oracle import FactbookOracle
-from aepo_env.worlds.factbook.plans import SPLITS
 from aepo_env.worlds.folder import folder_world
 from aepo_env.worlds.folder_oracle import GoldPagesOracle
-from aepo_env.worlds.world import World
+from aepo_env.worlds.world import SPLITS, World
 
 
 def exactly(episode: Episode) -> Score:

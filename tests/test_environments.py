@@ -55,6 +55,20 @@ def test_the_oracle_solves_its_task_and_is_paid(env):
     assert episode.rewards["total"] >= 1.0
 
 
+@pytest.mark.parametrize("difficulty", ["tiny", "medium", "hard"])
+def test_every_default_question_of_search_can_be_answered_by_search_alone(difficulty):
+    env = gymnasium.make("aepo_env/Search-v0", difficulty=difficulty, pages=300)
+    for seed in range(25):
+        episode = play(env, Oracle(env), seed=seed)
+        assert episode.answer in episode.task.answers, episode.response()
+    assert {env.unwrapped.tasks[index].family for index in range(200)}.isdisjoint({"web/counting", "web/arithmetic"})
+
+
+def test_search_draws_the_families_it_is_asked_for():
+    env = gymnasium.make("aepo_env/Search-v0", difficulty="medium", pages=300, families=["web/counting"])
+    assert env.unwrapped.tasks[0].family == "web/counting"
+
+
 def test_ten_episodes_leave_nothing_behind(env):
     actions = actions_of_the_oracle(env, seed=3)
     first = transcript(env, 3, actions)
@@ -137,6 +151,9 @@ def test_runs_in_gymnasiums_vector_environments(env_id, mode):
         ({"search": {"colour": "red"}}, "there are limit, snippet_characters"),
         ({"families": ["web/9-hop"]}, "web/2-hop"),
         ({"families": "web/2-hop"}, "write"),
+        ({"tools": "search"}, "write ['search']"),
+        ({"corpus": "factbook", "difficulty": "hard"}, "leave it out"),
+        ({"corpus": ".", "pages": 100}, "leave it out"),
     ],
 )
 def test_a_mistake_gets_a_sentence_that_helps(settings, words):

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
 from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
-from aepo_env.browser.page_writer import PageWriter, clean_line
+from aepo_env.browser.page_writer import PageWriter
+from aepo_env.text import clean
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -93,7 +94,7 @@ def read(html: str, address: str = "", *, mark_links: bool = False) -> Reading:
         walk.run(BeautifulSoup(source, "html.parser"))
         reading = walk.reading()
     except Exception:  # hostile HTML: whatever a parser stumbles over, the page is still shown, without its tags
-        text = clean_line(unescape(re.sub(r"<[^<>]*>", " ", source)))
+        text = clean(unescape(re.sub(r"<[^<>]*>", " ", source)))
         reading = Reading("", text, ())
     if len(html) > LONGEST_PAGE:
         reading = reading._replace(text=f"{reading.text}\n{_CUT_OFF}".strip())
@@ -155,7 +156,7 @@ class _Walk:
 
     def _string(self, parent: "Tag", text: str) -> None:
         if parent.name == "title":
-            self._title = self._title or clean_line(text)
+            self._title = self._title or clean(text)
         elif parent.name == "pre":
             first, *others = text.split("\n")
             self._writer.write(first)

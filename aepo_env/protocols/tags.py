@@ -12,25 +12,12 @@ or one `<answer>…</answer>`. What stands between a tag and its closing tag is 
 import re
 from collections.abc import Sequence
 
+from aepo_env.boxed import unbox
 from aepo_env.protocols.protocol import Answer, Call, Calls, Malformed
 from aepo_env.records import new_record
 from aepo_env.tools.tool import Tool
 
 _RESERVED = ("think", "result", "answer")
-
-
-def unbox(text: str) -> str:
-    r"""The content of the last `\boxed{…}` in `text`, braces matched; all of `text`, stripped, if there is none."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return text.strip()
-    depth = 0
-    opening = start + len("\\boxed")
-    for position in range(opening, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[opening + 1 : position].strip()
-    return text[opening + 1 :].strip()
 
 
 def _stripped(content: str) -> str:

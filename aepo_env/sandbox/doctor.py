@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .interpreter import ForkRefused, SandboxUnavailable
@@ -37,7 +38,7 @@ def requirements() -> list[Check]:
     return [_machine(), _kernel(), _notifications(), _bubblewrap(), _namespaces(), _python()]
 
 
-def guarantee_lines(guarantees: dict[str, str]) -> list[str]:
+def guarantee_lines(guarantees: Mapping[str, str]) -> list[str]:
     """The table of guarantees as lines of text."""
     width = max(map(len, guarantees))
     return [f"{name:<{width}}  {held}" for name, held in guarantees.items()]
@@ -45,7 +46,10 @@ def guarantee_lines(guarantees: dict[str, str]) -> list[str]:
 
 def _machine() -> Check:
     ok = sys.platform == "linux" and MACHINE in SUPPORTED
-    wanted = f"the local box needs Linux on {' or '.join(SUPPORTED)}"
+    wanted = (
+        f"the local box needs Linux on {' or '.join(SUPPORTED)}; code you would run yourself runs anywhere with "
+        'PythonTool(sandbox="unboxed_unsafe")'
+    )
     return Check("machine", ok, f"{sys.platform} on {MACHINE}" + ("" if ok else f": {wanted}"))
 
 

@@ -143,7 +143,10 @@ class UnboxedInterpreter:
             waiting = [self._requests] if outgoing else []
             readable, writable, _ = select.select([self._replies, self._output], waiting, [], left)
             if writable:
-                del outgoing[: os.write(self._requests, outgoing[:65536])]
+                try:
+                    del outgoing[: os.write(self._requests, outgoing[:65536])]
+                except BrokenPipeError:  # a thread of an earlier cell ended it meanwhile
+                    return self._stop("dead", output, written, "the interpreter ended itself")
             if self._output in readable:
                 written += self._drain(output)
                 if written > self._limits.flood_mb << 20:

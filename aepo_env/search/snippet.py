@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from aepo_env.search.words import SPELLED_OUT, STOP_WORDS
+from aepo_env.text import clean, cut
 
 SCANNED = 100_000  # characters of a page looked at
 _ELLIPSIS = "… "
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 def _without_accent(code: int) -> int:
@@ -31,23 +29,9 @@ def _without_accent(code: int) -> int:
 _PLAIN_LETTERS = {code: _without_accent(code) for code in range(0xC0, 0x250)}
 
 
-def clean(text: str) -> str:
-    """`text` on one line, without control, zero-width and direction characters."""
-    return " ".join(_HOSTILE.sub("", text).split())
-
-
 def plain_letters(text: str) -> str:
     """`text` with Latin letters freed of accents and lowered where needed, character for character: places stay."""
     return text if text.isascii() else text.translate(_PLAIN_LETTERS)
-
-
-def cut(text: str, characters: int) -> str:
-    """The beginning of `text`, at most `characters` long, ending at the end of a word where one is near."""
-    if len(text) <= characters:
-        return text
-    end = max(characters - 1, 0)
-    space = text.rfind(" ", end - 30 if end > 60 else end // 2, end + 1)
-    return text[: space if space > 0 else end].rstrip() + "…" if characters > 0 else ""
 
 
 def snippet(text: str, query: Sequence[str], characters: int) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aepo_env.protocols.protocol import Answer, Call, Calls, Malformed
-from aepo_env.protocols.tags import TagsProtocol, unbox
+from aepo_env.protocols.tags import TagsProtocol
 from tests.fakes import EchoTool
 
 NAMES = ("search", "browse", "python")
@@ -82,22 +82,6 @@ def test_an_answer_without_a_box_is_taken_whole() -> None:
 def test_indentation_of_a_code_block_stays() -> None:
     (call,) = calls("<python>\n    x = 1\n    print(x)\n</python>")
     assert call.argument == "    x = 1\n    print(x)"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("\\boxed{a}", "a"),
-        ("\\boxed{a} or \\boxed{b}", "b"),
-        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
-        ("\\boxed{\\text{New {York}}} .", "\\text{New {York}}"),
-        ("\\boxed{never closed", "never closed"),
-        ("\\boxed{}", ""),
-        ("  no box ", "no box"),
-    ],
-)
-def test_unbox(text: str, expected: str) -> None:
-    assert unbox(text) == expected
 
 
 def test_tags_inside_a_closed_thought_are_thoughts() -> None:

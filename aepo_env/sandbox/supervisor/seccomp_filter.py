@@ -4,8 +4,7 @@
 code runs, and hands the listener of its notifications to the supervisor (gate.py decides them).
 
 It is a deny-list plus ENOSYS for every call newer than the known ones: enough for Python, numpy and threads. What it
-leaves out: a kernel bug reachable through an allowed call. Measured design: shared page "A live, forkable, sandboxed
-Python per rollout branch", section 2.
+leaves out: a kernel bug reachable through an allowed call.
 """
 
 import errno

@@ -18,9 +18,9 @@ from typing import NamedTuple
 from aepo_env.worlds.factbook.facts import REGIONS, RELATIONS, Fact, Place, load_facts
 from aepo_env.worlds.factbook.lists import DIRECTORIES, currency_users, region_places, region_ranking
 from aepo_env.worlds.factbook.source import load_profiles
+from aepo_env.worlds.world import SPLITS
 
 FAMILIES = tuple(f"factbook/{name}" for name in ("1-hop", "2-hop", "3-hop", "comparison", "counting", "arithmetic"))
-SPLITS = ("train", "dev", "test")
 _SPLIT_BOUNDS = (60, 80, 100)  # hundredths of the places: enough of each for 500 questions of each family
 _MOST_NEIGHBOURS = 6  # each is a page to open
 _PARTNERS = 8  # other places that each place is paired with

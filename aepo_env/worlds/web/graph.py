@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aepo_env.worlds.web.difficulty import Difficulty
-from aepo_env.worlds.web.names import MAX_SAME_NAME, Namer, Split, numbered
+from aepo_env.worlds.web.names import MAX_SAME_NAME, Namer, numbered
 from aepo_env.worlds.web.relations import RELATIONS, relations_of
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
+from aepo_env.worlds.world import Split
 
 UNSTATED = -1
 FEWEST_ARTICLES = 24

@@ -12,14 +12,11 @@ made-up word looks like one now and then does no harm.
 import random
 import re
 import zlib
-from typing import Literal
 
 from aepo_env.search.words import STOP_WORDS
 from aepo_env.worlds.web.difficulty import Difficulty
 from aepo_env.worlds.web.schema import KINDS, WORDS
-
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+from aepo_env.worlds.world import Split
 
 _CONSONANTS = (*"bdfghklmnprstvz", "br", "dr", "gr", "kl", "kr", "pl", "st", "th", "tr")
 _VOWELS = "aeiou"
