@@ -156,8 +156,10 @@ def _generated_code(split: Any, seed: int, difficulty: Any, families: tuple[str,
 
 @functools.lru_cache(maxsize=8)
 def _factbook(split: Any, seed: int, families: tuple[str, ...] | None) -> World:
-    from aepo_env.worlds.factbook import DEFAULT_MIX, factbook_world
+    from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, factbook_world
 
+    if unknown := [family for family in families or () if family not in FAMILIES]:
+        raise ValueError(f"Expected families out of {', '.join(FAMILIES)}, got {', '.join(unknown)}.")
     mix = None if families is None else {family: DEFAULT_MIX.get(family, 1) for family in families}
     return factbook_world(split=split, seed=seed, mix=mix)
 

