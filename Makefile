@@ -40,6 +40,7 @@ system: ## as root on Debian or Ubuntu: install bubblewrap and chromium from the
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bubblewrap chromium
 
 $(BIN)/python:
+	@echo "Setting up $(VENV): once, about a minute"
 	@command -v $(PYTHON) > /dev/null || { \
 	  echo "There is no '$(PYTHON)' here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.11" >&2; \
 	  exit 1; }

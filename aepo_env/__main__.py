@@ -6,6 +6,7 @@ python -m aepo_env play --env web --oracle    # watch the scripted oracle play o
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ def _play(given: argparse.Namespace) -> int:
     settings: dict[str, Any] = {
         name: value for name in ("corpus", "split", "difficulty") if (value := getattr(given, name)) is not None
     }
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("aepo_env").setLevel(logging.INFO)  # so that nobody waits for an index without a word
     env = None
     try:
         env = gymnasium.make(f"aepo_env/{given.env.capitalize()}-v0", **settings)

@@ -12,6 +12,7 @@ the process. Equal pages in equal order give equal hits everywhere. Left out: ad
 
 import contextlib
 import glob
+import logging
 import os
 import pickle
 import re
@@ -38,6 +39,8 @@ __all__ = ["Corpus", "CorpusError", "Page", "cached_corpus"]
 _LOOK_UP_SECONDS = 10.0
 _ABANDONED_SECONDS = 24 * 3600
 _NO_TITLE = "Untitled"
+
+_log = logging.getLogger(__name__)
 
 
 class Page(NamedTuple):
@@ -249,6 +252,7 @@ def cached_corpus(key: str, make_pages: Callable[[], Iterable[Page]]) -> Corpus:
     for path in (kept, temporary):
         with contextlib.suppress(CorpusError):  # missing, or left by an older version
             return Corpus.open(path)
+    _log.info("Writing and indexing the pages of %s, once; they are kept in %s", key, kept.parent)
     try:
         return Corpus.build(make_pages(), kept)
     except OSError:  # cannot be written there, or is full

@@ -21,7 +21,7 @@ def report() -> int:
     print("The python tool's box")
     for check in diagnose():
         healthy &= check.ok
-        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:24} {check.note}")
+        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:26} {check.note}")
     if healthy:
         print("\nWhat the box holds model-written code to")
         for guarantee in guarantee_lines(GUARANTEES):

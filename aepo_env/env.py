@@ -101,6 +101,9 @@ class ToolEnv(gymnasium.Env[str, str]):
             raise ValueError("The task set is empty: give at least one task.")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode is None or one of {self.metadata['render_modes']}; got {render_mode!r}.")
+        for tool in tools:
+            if not hasattr(tool, "name") or not hasattr(tool, "description"):
+                raise TypeError(f"The tool {type(tool).__name__} needs a name and a description: give the class both.")
         if protocol is None:
             protocol = TagsProtocol([tool.name for tool in tools])
         self.tasks = tasks

@@ -10,6 +10,7 @@ a task set of your own) build a `ToolEnv` from its parts, as these functions do.
 
 import dataclasses
 import functools
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -155,8 +156,10 @@ def _generated_code(split: Any, seed: int, difficulty: Any, families: tuple[str,
 
 @functools.lru_cache(maxsize=8)
 def _factbook(split: Any, seed: int, families: tuple[str, ...] | None) -> World:
-    from aepo_env.worlds.factbook import DEFAULT_MIX, factbook_world
+    from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, factbook_world
 
+    if unknown := [family for family in families or () if family not in FAMILIES]:
+        raise ValueError(f"Expected families out of {', '.join(FAMILIES)}, got {', '.join(unknown)}.")
     mix = None if families is None else {family: DEFAULT_MIX.get(family, 1) for family in families}
     return factbook_world(split=split, seed=seed, mix=mix)
 
@@ -165,6 +168,10 @@ def _folder(path: Path, split: Any, families: tuple[str, ...] | None) -> World:
     from aepo_env.worlds.folder import folder_world
 
     world = folder_world(path, split=split)
+    if not world.tasks:  # so it is with few questions: chance puts each into a split
+        raise ValueError(
+            f'No question of {path} falls into split {split!r}: write more questions, or take split="all".'
+        )
     if families is None:
         return world
     tasks = [task for task in world.tasks if task.family in families]
@@ -192,7 +199,8 @@ def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mappi
         try:
             made.append(makers[name](**(settings.get(name) or {})))
         except TypeError as error:
-            raise ValueError(f"The settings of the tool {name!r} do not fit: {error}.") from None
+            known = ", ".join(list(inspect.signature(makers[name]).parameters))
+            raise ValueError(f"The settings of the tool {name!r} do not fit ({error}); there are {known}.") from None
     return made
 
 
@@ -203,8 +211,8 @@ def _put_together(
     limits: Mapping[str, Any] | None,
     render_mode: str | None,
 ) -> ToolEnv:
-    try:
-        all_limits = Limits(**(limits or {}))
-    except TypeError as error:
-        raise ValueError(f"limits are fields of Limits: {error}.") from None
+    known = [field.name for field in dataclasses.fields(Limits)]
+    if unknown := [name for name in limits or {} if name not in known]:
+        raise ValueError(f"limits has no {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    all_limits = Limits(**(limits or {}))
     return ToolEnv(world.tasks, tools, reward_by_name(reward), limits=all_limits, world=world, render_mode=render_mode)

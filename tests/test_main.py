@@ -29,7 +29,13 @@ def test_a_person_plays_with_short_forms():
     finished = run("play", "--env", "code", "--seed", "4", said="python\nx = 6\nprint(x * 7)\n\nanswer 42\n")
     assert finished.returncode == 0, finished.stderr
     assert "<result>\n42\n</result>" in finished.stdout
-    assert "Your answer: '42'" in finished.stdout
+    assert "Answer given: '42'" in finished.stdout
+
+
+def test_nobody_waits_for_an_index_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEPO_CACHE", str(tmp_path / "cache"))
+    assert f"kept in {tmp_path / 'cache'}" in run("play", "--difficulty", "tiny").stderr
+    assert run("play", "--difficulty", "tiny").stderr == ""
 
 
 def test_a_person_who_leaves_gets_no_traceback():
@@ -121,3 +127,14 @@ def test_folding_a_long_line_loses_no_word():
     assert folded.split() == text.split()
     assert max(map(len, folded.splitlines())) <= 100
     assert folded.splitlines()[-1] == "short    and spaced"
+
+
+def test_folding_breaks_no_word_however_long():
+    data = "0f1e-" * 60
+    assert data in folded_for_reading(f"decode these bytes: {data}")
+
+
+def test_a_person_is_told_what_to_type_and_what_is_left():
+    said = run("play", "--env", "code", "--seed", "4").stdout
+    assert "an empty line ends" in said
+    assert "[16 turns and 12 tool calls left]" in said

@@ -14,7 +14,8 @@ from aepo_env.episode import Episode, Limits, StopReason
 from aepo_env.protocols.tags import TagsProtocol
 from aepo_env.rewards.reward import Score
 from aepo_env.rules import RESERVED_TOOL_NAMES
-from aepo_env.tools.tool import Fault, ToolResult
+from aepo_env.tasks import Task
+from aepo_env.tools.tool import Fault, Tool, ToolResult
 from tests.fakes import TASKS, CounterTool, EchoTool, FaultyTool, HoldingTool, SlowTool, exact_match, make_env
 
 CALL = "<search>a</search>"
@@ -448,3 +449,42 @@ def test_states_of_a_tool_follow_its_calls_only() -> None:
     state = env.episode.tool_states[0]
     env.step(CALL)
     assert env.episode.tool_states[0] is state
+
+
+# ------------------------------------------------------------------------------------------- mistakes of who builds it
+
+
+def test_a_tool_that_gives_a_bare_text_is_told_what_to_give() -> None:
+    class Bare(EchoTool):
+        def call(self, state: Any, argument: str, context: Any) -> Any:
+            return "text"
+
+    observation, *rest = started(Bare()).step(CALL)
+    assert stop_reason((observation, *rest)) is StopReason.TOOL_FAULT
+    assert "must give a ToolResult; it gave str" in observation
+
+
+def test_a_tool_without_a_name_is_refused() -> None:
+    class Nameless(Tool):
+        def call(self, state: Any, argument: str, context: Any) -> ToolResult:
+            return ToolResult("")
+
+    with pytest.raises(TypeError, match="Nameless needs a name and a description"):
+        ToolEnv(TASKS, [Nameless()], exact_match)
+
+
+def test_a_reward_that_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="got 'paper'"):
+        ToolEnv(TASKS, [EchoTool()], "paper")  # type: ignore[arg-type]
+
+
+def test_a_reward_that_gives_a_bare_number_is_told_what_to_give() -> None:
+    env = ToolEnv(TASKS, [EchoTool()], lambda episode: 1.0)  # type: ignore[arg-type, return-value]
+    env.reset(seed=1)
+    with pytest.raises(TypeError, match="must give a Score"):
+        env.step("<answer>a</answer>")
+
+
+def test_a_task_whose_answers_are_one_text_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"write \('Paris',\)"):
+        Task("capital", "Where?", "Paris")  # type: ignore[arg-type]

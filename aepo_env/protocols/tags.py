@@ -47,13 +47,14 @@ class TagsProtocol:
         # Whatever a lenient reader could take for one of our tags: any case, spaces, attributes. The spaces after the
         # slash belong to it: two neighbouring runs of spaces would be split in every possible way, which is quadratic.
         self._anything_like_a_tag = re.compile(rf"<(?=\s*(?:/\s*)?(?:{names})\b)", re.IGNORECASE)
-        ways = [f"<{name}>…</{name}>" for name in self.tools] + ["<answer>\\boxed{…}</answer>"]
-        self._no_call = Malformed(f"No call and no answer: write {' or '.join(ways)}.")
+        # Reasons name tags without their brackets: `render` would defuse them, and a policy might copy that.
+        wanted = f"a call ({' or '.join(self.tools)}) or an answer" if self.tools else "an answer"
+        self._no_call = Malformed(f"No call and no answer: write {wanted}, between its opening and its closing tag.")
 
     def parse(self, text: str) -> Calls | Answer | Malformed:
         """Read one turn. Linear: every character is looked at a bounded number of times."""
         if "result>" in text and ("<result>" in text or "</result>" in text):
-            return Malformed("Only the environment writes <result>: write your call and stop there.")
+            return Malformed("Only the environment writes results: write your call and stop there.")
         calls: list[Call] = []
         answer: Answer | None = None
         position = 0
@@ -66,17 +67,17 @@ class TagsProtocol:
             if tag[1]:
                 # A chat template may have opened the first <think> itself, so its closing tag alone is fine.
                 if name != "think":
-                    return Malformed(f"</{name}> closes nothing: open it with <{name}> first.")
+                    return Malformed(f"The closing tag of {name} closes nothing: write the opening tag first.")
                 continue
             end = text.find(self._closing[name], position)
             if name == "think":
                 if end >= 0:
                     position = end + len("</think>")
                 elif text.find("<think>", position) >= 0:
-                    return Malformed("<think> is opened twice and never closed.")
+                    return Malformed("The tag think is opened twice and never closed.")
                 continue
             if end < 0:
-                return Malformed(f"<{name}> is never closed: end it with </{name}>.")
+                return Malformed(f"The tag {name} is never closed: end it with its closing tag.")
             content = text[position:end]
             position = end + len(name) + len("</>")
             if name != "answer":
@@ -84,7 +85,7 @@ class TagsProtocol:
             elif answer is None:
                 answer = Answer(unbox(content), (start, position))
             else:
-                return Malformed("Two answers in one turn: give exactly one <answer>.")
+                return Malformed("Two answers in one turn: give exactly one.")
             if position == len(text):  # as nearly always, since generation stops at the closing tag
                 break
         if calls and answer is not None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from .interpreter import ForkRefused, SandboxUnavailable
 from .local_box import LocalBox
-from .machine import find_bubblewrap, find_python
+from .machine import ASK_DOCTOR, find_bubblewrap, find_python
 from .supervisor.syscall_numbers import MACHINE, SUPPORTED
 
 OLDEST_KERNEL = (5, 9)
@@ -86,7 +86,21 @@ def _namespaces() -> Check:
     found = find_bubblewrap()
     if found is None:
         return Check("user namespaces", False, "cannot be tried without bubblewrap")
-    said = _run([str(found), "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "true"])
+    # What runs inside is bubblewrap itself: the one program known to be there, whatever PATH says.
+    said = _run(
+        [
+            str(found),
+            "--unshare-all",
+            "--unshare-user",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            str(found),
+            "--version",
+        ]
+    )
     if said.returncode == 0:
         return Check("user namespaces", True, f"usable as user id {os.geteuid()}")
     advice = (
@@ -127,7 +141,7 @@ def _box() -> list[Check]:
         note = f"forked in {took}" if answer.output == "42\n" else f"the child lost its variables: {answer}"
         return [*checks, Check("fork of a live interpreter", answer.output == "42\n", note)]
     except (SandboxUnavailable, ForkRefused) as failure:
-        return [Check("box and its self-test", False, str(failure))]
+        return [Check("box and its self-test", False, str(failure).removesuffix(f"; {ASK_DOCTOR}"))]
     finally:
         box.close()
 

