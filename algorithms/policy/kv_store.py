@@ -118,7 +118,7 @@ class KVStore:
         del self._in_rows[used:]
         room = self.keys[0].shape[0]
         if room > _FIRST_ROWS and used <= room // 4:
-            self._resize(rows=max(_FIRST_ROWS, room // 2), capacity=self.keys[0].shape[2])
+            self._resize(rows=max(_FIRST_ROWS, 2 * used), capacity=self.keys[0].shape[2])
 
     def write(self, layer: int, rows: Tensor, offsets: Tensor, keys: Tensor, values: Tensor) -> None:
         """One position for each of B runs: rows, offsets [B] (position - start), keys and values [B, heads, width]."""

@@ -43,7 +43,7 @@ class _Request:
     max_tokens: int
     stop: tuple[str, ...]
     sampling: Sampling
-    drawn: Drawn = field(default_factory=lambda: Drawn([], [], [], [], []))
+    parts: list[tuple[Drawn, int]] = field(default_factory=list)  # for each token a step's draw, and the row in it
 
 
 @dataclass(slots=True)
@@ -88,6 +88,9 @@ class LocalEngine:
         self._states: dict[Branch, _State] = {}
         self._requests: dict[Branch, None] = {}  # branches with a request under way, in the order of their requests
         self._weights = 0
+        self._parameters = list(model.parameters())
+        self._arranged_for: list[Run] = []
+        self._arranged = arrange([])
 
     # ------------------------------------------------------------------------------------------------------ branches
 
@@ -196,7 +199,10 @@ class LocalEngine:
                 places = [i for i, state in enumerate(states) if _request(state).sampling == sampling]
                 mine = [states[i] for i in places]
                 uniforms = [state.stream.uniform(state.fed) for state in mine]
-                _hand_out(draw(logits if len(mine) == len(live) else logits[places], uniforms, sampling), mine)
+                drawn = draw(logits if len(mine) == len(live) else logits[places], uniforms, sampling)
+                for i, state in enumerate(mine):
+                    _request(state).parts.append((drawn, i))
+                    state.pending.append(drawn.tokens[i])
         done = [generated for branch, state in live if (generated := self._finished(branch, state)) is not None]
         for generated in done:
             del self._requests[generated.branch]
@@ -205,25 +211,32 @@ class LocalEngine:
     def _finished(self, branch: Branch, state: _State) -> Generated | None:
         """Look at the token just drawn; if the request ends with it, write its tokens into the tree."""
         request = _request(state)
-        token = request.drawn.tokens[-1]
+        token = state.pending[-1]
         stop = state.matcher.feed(token, request.stop) if state.matcher is not None else None
         if token in self._end_tokens:
             finish = Finish.END
         elif stop is not None:
             finish = Finish.STOP
-        elif len(request.drawn.tokens) >= request.max_tokens:
+        elif len(request.parts) >= request.max_tokens:
             finish = Finish.LENGTH
         elif state.fed + 1 >= self._longest:
             finish = Finish.CONTEXT
         else:
             return None
         state.request = None
-        tree, drawn = branch.tree, request.drawn
-        if tree.nodes[branch.node].kind == Kind.POLICY and tree.can_extend(branch.node):
+        tree, drawn = branch.tree, _joined(request.parts)
+        if self._goes_on(branch):
             tree.extend(branch.node, drawn.tokens, drawn.log_probs, drawn.entropies)
         else:
             branch.node = tree.add(branch.node, Kind.POLICY, drawn.tokens, drawn.log_probs, drawn.entropies)
         return Generated(branch, finish, stop if finish == Finish.STOP else None, drawn)
+
+    def _goes_on(self, branch: Branch) -> bool:
+        """Whether new tokens belong at the end of the branch's node: a turn that paused, where nobody else stands."""
+        tree, node = branch.tree, branch.node
+        if tree.nodes[node].kind != Kind.POLICY or not tree.can_extend(node):
+            return False
+        return not any(other.node == node and other.tree is tree and other is not branch for other in self._states)
 
     # ------------------------------------------------------------------------------------------------------- forward
 
@@ -233,7 +246,10 @@ class LocalEngine:
         single = [i for i, state in enumerate(live) if len(state.pending) == 1]
         longer = [i for i, state in enumerate(live) if len(state.pending) > 1]
         self.store.reserve(max(run.length + len(state.pending) for run, state in zip(runs, live, strict=True)))
-        places, stretches, private = arrange([runs[i] for i in single])
+        tips = [runs[i] for i in single]
+        if tips != self._arranged_for:  # as long as the same branches decode, only their lengths change
+            self._arranged_for, self._arranged = tips, arrange(tips)
+        places, stretches, private = self._arranged
         order = [*(single[place] for place in places), *longer]
         counts = [len(live[i].pending) for i in order]
         plan = StepPlan(
@@ -307,7 +323,7 @@ class LocalEngine:
 
     def _weights_version(self) -> int:
         """Grows with every change in place, as optimisers make them."""
-        return sum(parameter._version for parameter in self.model.parameters())
+        return sum(parameter._version for parameter in self._parameters)
 
 
 def _run(state: _State) -> Run:
@@ -320,13 +336,11 @@ def _request(state: _State) -> _Request:
     return state.request
 
 
-def _hand_out(drawn: Drawn, states: Sequence[_State]) -> None:
-    """Append each drawn token to its branch's request; it is what the branch feeds next."""
-    for i, state in enumerate(states):
-        mine = _request(state).drawn
-        mine.tokens.append(drawn.tokens[i])
-        mine.log_probs.append(drawn.log_probs[i])
-        mine.entropies.append(drawn.entropies[i])
-        mine.full_log_probs.append(drawn.full_log_probs[i])
-        mine.full_entropies.append(drawn.full_entropies[i])
-        state.pending.append(drawn.tokens[i])
+def _joined(parts: Sequence[tuple[Drawn, int]]) -> Drawn:
+    return Drawn(
+        [drawn.tokens[i] for drawn, i in parts],
+        [drawn.log_probs[i] for drawn, i in parts],
+        [drawn.entropies[i] for drawn, i in parts],
+        [drawn.full_log_probs[i] for drawn, i in parts],
+        [drawn.full_entropies[i] for drawn, i in parts],
+    )

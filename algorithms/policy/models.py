@@ -11,8 +11,8 @@ frequencies that depend on the longest sequence in the batch) would give silentl
 Left out: multimodal models and mixtures of experts (routed per token, they would be exact, but none is tested).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -60,16 +60,40 @@ def accumulation(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-@contextmanager
-def attention(model: PreTrainedModel, name: str) -> Iterator[None]:
-    """Let `model` use the attention function registered as `name` inside this block."""
-    config: Any = model.config
-    before = config._attn_implementation
-    config._attn_implementation = name
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+class attention:  # noqa: N801  # used as a function, like torch.no_grad
+    """Let `model` use the attention function registered as `name` inside this block. May be entered more than once.
+
+    Activation checkpointing runs layers again in backward, when the block is long left: layers called inside the block
+    are run again with the same attention.
+    """
+
+    def __init__(self, model: PreTrainedModel, name: str) -> None:
+        self._config: Any = model.config
+        self._model, self._name = model, name
+        self._before: list[tuple[str, list[tuple[Any, Any]]]] = []
+
+    def __enter__(self) -> None:
+        checkpointed: list[tuple[Any, Any]] = []
+        if torch.is_grad_enabled():
+            modules: list[Any] = list(self._model.modules())
+            checkpointed = [
+                (module, module._gradient_checkpointing_func)
+                for module in modules
+                if getattr(module, "gradient_checkpointing", False)
+            ]
+        self._before.append((self._config._attn_implementation, checkpointed))
+        self._config._attn_implementation = self._name
+        for module, run in checkpointed:
+            again = partial(run, use_reentrant=False, context_fn=lambda: (nullcontext(), self._again()))
+            module._gradient_checkpointing_func = again
+
+    def __exit__(self, *_: object) -> None:
+        self._config._attn_implementation, checkpointed = self._before.pop()
+        for module, run in checkpointed:
+            module._gradient_checkpointing_func = run
+
+    def _again(self) -> "attention":
+        return attention(self._model, self._name)
 
 
 def refuse_unknown(dropout: float, options: dict[str, Any]) -> None:

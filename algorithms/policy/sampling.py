@@ -82,21 +82,26 @@ class Drawn:
 def draw(logits: Tensor, uniforms: Sequence[float], sampling: Sampling) -> Drawn:
     """One token per row of `logits`, [B, V], by inverting the cumulative distribution at `uniforms`, [B] in [0, 1)."""
     logits = logits.to(accumulation(logits.dtype))
-    full = torch.log_softmax(logits, dim=-1)
-    full_probs = full.exp()
-    full_entropies = -(full_probs * full).sum(dim=-1)
+    probs = torch.softmax(logits, dim=-1)
+    # logsumexp without a second pass of exponentials: the likeliest token has probability exp(max - logsumexp).
+    normaliser = logits.amax(dim=-1) - probs.amax(dim=-1).log()
+    full_entropies = normaliser - (probs * logits).sum(dim=-1)
+    numbers = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)
     if sampling.temperature == 0:
         tokens = logits.argmax(dim=-1)
-        log_probs = entropies = torch.zeros_like(full_entropies)
+    elif sampling == Sampling():
+        tokens = _invert(probs, numbers)
     else:
-        scaled, probs, entropies = full, full_probs, full_entropies
-        if sampling != Sampling():
-            scaled = _truncate(torch.log_softmax(logits / sampling.temperature, dim=-1), sampling)
-            probs = scaled.exp()
-            entropies = torch.special.entr(probs).sum(dim=-1)
-        tokens = _invert(probs, torch.tensor(uniforms, dtype=torch.float64, device=logits.device))
+        scaled = _truncate(torch.log_softmax(logits / sampling.temperature, dim=-1), sampling)
+        tokens = _invert(scaled.exp(), numbers)
+    full_log_probs = logits.gather(-1, tokens[:, None])[:, 0] - normaliser
+    if sampling.temperature == 0:
+        log_probs = entropies = torch.zeros_like(full_entropies)
+    elif sampling == Sampling():
+        log_probs, entropies = full_log_probs, full_entropies
+    else:
         log_probs = scaled.gather(-1, tokens[:, None])[:, 0]
-    full_log_probs = full.gather(-1, tokens[:, None])[:, 0]
+        entropies = torch.special.entr(scaled.exp()).sum(dim=-1)
     return Drawn(
         tokens.tolist(), log_probs.tolist(), entropies.tolist(), full_log_probs.tolist(), full_entropies.tolist()
     )

@@ -14,9 +14,11 @@ Left out: GPUs, other trainers (their figures would be of their whole step).
 """
 
 import argparse
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,7 +83,7 @@ def even_tree(lengths: list[int], branches: list[int], seed: int = 0) -> TokenTr
 
 
 def agent_tree(leaves: int = 16, roots: int = 8, turns: int = 4, seed: int = 3) -> TokenTree:
-    """What AEPO grows: `roots` paths of thinking and observations, half of whose turns fork until the budget is spent."""
+    """What AEPO grows: `roots` paths of thoughts and observations; half of the turns fork until the budget is spent."""
     source = random.Random(seed)
 
     def about(mean: int) -> int:
@@ -159,7 +161,7 @@ def learner_ways(model: Any, trees: list[TokenTree]) -> dict[str, Callable[[], A
         clipped_loss(log_probs, batch).backward()  # type: ignore[no-untyped-call]
         return [parameter.grad for parameter in model.parameters()]
 
-    return {way: (lambda way=way: run(way)) for way in ("padded", "loop", "tree")}
+    return {way: partial(run, way) for way in ("padded", "loop", "tree")}
 
 
 def measure_learner(model: Any, repeats: int) -> None:
@@ -180,7 +182,8 @@ def measure_learner(model: Any, repeats: int) -> None:
 def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     """Relative distance of two lists of gradients."""
     pairs = list(zip(ours, theirs, strict=True))
-    return float(sum((a - b).square().sum() for a, b in pairs) / sum(b.square().sum() for _, b in pairs)) ** 0.5
+    wrong = sum(float((a - b).square().sum()) for a, b in pairs)
+    return math.sqrt(wrong / sum(float(b.square().sum()) for _, b in pairs))
 
 
 # --------------------------------------------------------------------------------------------------------------- decode
@@ -227,7 +230,8 @@ def measure_decode(model: Any, repeats: int) -> None:
         rate = {way: count * group * new / seconds for way, seconds in best.items()}
         same = float((results["generate"] == results["engine"]).double().mean())
         name = f"{count} x {group}, {length} tokens, {new} new"
-        print(f"{name:34}{rate['generate']:12.0f}{rate['engine']:9.0f}{rate['engine'] / rate['generate']:7.2f}{same:13.3f}")
+        times = rate["engine"] / rate["generate"]
+        print(f"{name:34}{rate['generate']:12.0f}{rate['engine']:9.0f}{times:7.2f}{same:13.3f}")
 
 
 # ------------------------------------------------------------------------------------------------------------- the race
