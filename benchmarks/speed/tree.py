@@ -158,7 +158,7 @@ def learner_ways(model: Any, trees: list[TokenTree]) -> dict[str, Callable[[], A
             log_probs = batch.on_leaves(learner_forward(model, batch).log_probs)
         else:
             log_probs = flat_log_probs(model, batch, together=way == "padded")
-        clipped_loss(log_probs, batch).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(clipped_loss(log_probs, batch))
         return [parameter.grad for parameter in model.parameters()]
 
     return {way: partial(run, way) for way in ("padded", "loop", "tree")}
