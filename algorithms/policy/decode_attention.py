@@ -132,14 +132,21 @@ class StepPlan:
         hidden = torch.full((self.slab_rows, self.width), -torch.inf, dtype=kind, device=device)
         hidden[self.rows] = torch.zeros(seen.shape, dtype=kind, device=device).masked_fill(~seen, -torch.inf)
         self.hidden = hidden.repeat_interleave(store.heads, dim=0)[:, None]
-        self.scores: Tensor | None = None
+        self._room: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def buffer(self, group: int) -> Tensor:
-        """Room for the scores, [heads, singles, group, shared + width], -inf where nothing will be written."""
-        if self.scores is None:
-            shape = (self.store.heads, len(self.tips), group, self.shared + self.width)
-            self.scores = self.hidden.new_full(shape, -torch.inf)
-        return self.scores
+    def room(self, group: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Tensors that each layer fills anew at the same places, and whose other places keep what is set here.
+
+        scores [heads, singles, group, shared + width]: -inf where a path has no shared position.
+        queries [slab rows, heads, group, head width] and weights [slab rows, heads, group, width]: 0 in rows of no tip.
+        """
+        if self._room is None:
+            keys, heads = self.store.keys[0], self.store.heads
+            scores = self.hidden.new_empty(heads, len(self.tips), group, self.shared + self.width)
+            scores[..., : self.shared] = -torch.inf
+            queries = keys.new_zeros(self.slab_rows, heads, group, self.store.width)
+            self._room = (scores, queries, keys.new_zeros(self.slab_rows, heads, group, self.width))
+        return self._room
 
 
 def decode_attention(
@@ -180,7 +187,7 @@ def _singles(plan: StepPlan, layer: int, query: Tensor, key: Tensor, value: Tens
     # [H', B, group, D]: heads that share keys side by side.
     query = query.view(heads, group, count, size).transpose(1, 2)
     by_head = query.reshape(heads, count * group, size)
-    scores = plan.buffer(group)
+    scores, in_rows, weights_in_rows = plan.room(group)
     flat = scores.view(heads, count * group, -1)
     values = []
     for run, low, high, first, last in plan.stretches:
@@ -188,17 +195,15 @@ def _singles(plan: StepPlan, layer: int, query: Tensor, key: Tensor, value: Tens
         values.append(ours)
         target = flat[:, low * group : high * group, first:last]
         target.copy_(torch.bmm(by_head[:, low * group : high * group], keys.transpose(1, 2)))
-    slab = (plan.slab_rows, heads, group)
-    in_rows = query.new_zeros(*slab, size)
+    slab = (plan.slab_rows, heads, group)  # the slab's rows are those of the branches, in another order and with gaps
     in_rows[rows] = query.transpose(0, 1)
     keys = store.keys[layer][: plan.slab_rows, :, : plan.width].flatten(0, 1)
     own = torch.baddbmm(plan.hidden.to(query.dtype), in_rows.flatten(0, 1), keys.transpose(1, 2))
     scores[..., plan.shared :] = own.view(*slab, plan.width)[rows].transpose(0, 1)
     weights = torch.softmax(scores, dim=-1).to(query.dtype)
-    in_rows = query.new_zeros(*slab, plan.width)
-    in_rows[rows] = weights[..., plan.shared :].transpose(0, 1)
+    weights_in_rows[rows] = weights[..., plan.shared :].transpose(0, 1)
     slab_values = store.values[layer][: plan.slab_rows, :, : plan.width].flatten(0, 1)
-    out = torch.bmm(in_rows.flatten(0, 1), slab_values).view(*slab, size)[rows].transpose(0, 1)
+    out = torch.bmm(weights_in_rows.flatten(0, 1), slab_values).view(*slab, size)[rows].transpose(0, 1)
     out = out.reshape(heads, count * group, size)
     flat = weights.view(heads, count * group, -1)
     for (_, low, high, first, last), ours in zip(plan.stretches, values, strict=True):
