@@ -39,7 +39,10 @@ class Finish(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class Branch:
-    """A live path through a tree: `node` is where it stands and moves as it grows. key: names its random stream."""
+    """A live path through a tree. node: where it stands; moves as it grows.
+
+    key: names its random stream; two branches with one key draw the same tokens from the same distributions.
+    """
 
     tree: TokenTree
     node: int

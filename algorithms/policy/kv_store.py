@@ -46,10 +46,10 @@ class KVStore:
 
     def __init__(self, layers: int, heads: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
         self.heads, self.width = heads, width
-        shape = (_FIRST_ROWS, heads, _FIRST_CAPACITY, width)
         # Zeros, not whatever memory holds: positions not yet written are multiplied by weights of 0.
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
+        empty = torch.zeros(_FIRST_ROWS, heads, _FIRST_CAPACITY, width, dtype=dtype, device=device)
+        self.keys = [empty.clone() for _ in range(layers)]
+        self.values = [empty.clone() for _ in range(layers)]
         self._in_rows: list[Run | None] = []  # who lies in which row; None: free
         self._trunks: set[Run] = set()
 
@@ -75,7 +75,7 @@ class KVStore:
         return run
 
     def new_trunk(self, parent: Run | None, start: int) -> Run:
-        """An empty run that is filled once, by `write_trunk` for each layer in turn."""
+        """An empty run that is filled once, by `write_run` for each layer in turn."""
         run = Run(parent, start, -1)
         self._trunks.add(run)
         return run
@@ -94,8 +94,9 @@ class KVStore:
             run = run.parent
         while self._in_rows and self._in_rows[-1] is None:
             self._in_rows.pop()
-        if not self._in_rows and self.keys[0].shape[2] > _FIRST_CAPACITY:
-            self._resize(rows=_FIRST_ROWS, capacity=_FIRST_CAPACITY)
+        if not self._in_rows:
+            # Memory goes back, and with it anything infinite that a diverged model may have left.
+            self._resize(rows=_FIRST_ROWS, capacity=_FIRST_CAPACITY, keep=False)
 
     def reserve(self, capacity: int) -> None:
         """Make room for runs of `capacity` positions."""
@@ -142,12 +143,13 @@ class KVStore:
             return keys[:, here], values[:, here]
         return self.keys[layer][run.row, :, here], self.values[layer][run.row, :, here]
 
-    def _resize(self, rows: int, capacity: int) -> None:
+    def _resize(self, rows: int, capacity: int, keep: bool = True) -> None:
         for slabs in (self.keys, self.values):
             for layer, old in enumerate(slabs):
                 new = old.new_zeros(rows, self.heads, capacity, self.width)
-                kept, length = min(rows, old.shape[0]), min(capacity, old.shape[2])
-                new[:kept, :, :length] = old[:kept, :, :length]
+                if keep:
+                    kept = min(rows, old.shape[0])
+                    new[:kept, :, : old.shape[2]] = old[:kept]
                 slabs[layer] = new
 
 

@@ -79,7 +79,8 @@ class TreeBatch:
         index = _stack(self.rows)
         self.index = torch.from_numpy(index).to(device)
         self.mask = self.index >= 0
-        self.tree_of_leaf = torch.from_numpy(np.repeat(np.arange(len(trees)), [len(tree.leaves) for tree in trees]))
+        tree_of_leaf = np.repeat(np.arange(len(trees)), [len(tree.leaves) for tree in trees])
+        self.tree_of_leaf = torch.from_numpy(tree_of_leaf).to(device)
 
     def on_leaves(self, values: Tensor, fill: float = 0.0) -> Tensor:
         """Values of unique policy tokens, [U], on every leaf that has them: [K, T]. Differentiable."""

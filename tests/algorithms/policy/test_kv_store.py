@@ -101,6 +101,14 @@ def test_whatever_is_forked_released_and_moved_each_path_keeps_its_positions(see
     assert (store.tokens, store.rows) == (0, 0)
 
 
+def test_an_empty_store_keeps_nothing_of_what_was_in_it() -> None:
+    store = make_store()
+    run = store.new_run(None, 0)
+    fill(store, run, [float("nan")] * 100)
+    store.release(run)
+    assert all(slab.shape == (8, 1, 64, 1) and not slab.any() for slab in (*store.keys, *store.values))
+
+
 def test_compacting_leaves_no_free_rows_and_gives_memory_back() -> None:
     store = make_store()
     runs = [store.new_run(None, 0) for _ in range(64)]

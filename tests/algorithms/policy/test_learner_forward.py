@@ -45,12 +45,18 @@ def test_numbers_and_gradients_are_those_of_every_trajectory_alone(kind: str, sh
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=3))
 def test_random_trees_are_exact(seeds: list[int]) -> None:
     model, trees = make_model("qwen3"), [random_tree(seed) for seed in seeds]
-    trees = [tree for tree in trees if len(tree.policy_log_probs())]
-    if not trees:
-        return
     batch = TreeBatch(trees)
     expected, _ = alone(model, batch)
     assert (batch.on_leaves(learner_forward(model, batch).log_probs) - expected).abs().max() < LOG_PROB
+
+
+def test_a_batch_in_which_the_policy_wrote_nothing_gives_nothing() -> None:
+    tree = TokenTree("q", [1, 2])
+    tree.add_leaf(tree.root, "answered")
+    batch = TreeBatch([tree])
+    out = learner_forward(make_model(), batch)
+    assert (out.log_probs.shape, out.entropies.shape) == ((0,), (0,))
+    assert batch.on_leaves(out.log_probs).tolist() == [[0, 0]]
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
