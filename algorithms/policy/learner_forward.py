@@ -108,7 +108,9 @@ def _head(
     entropy_gradient: bool,
 ) -> tuple[Tensor, Tensor]:
     logits = project(hidden)
-    logits = logits.to(accumulation(logits.dtype)) / temperature
+    logits = logits.to(accumulation(logits.dtype))
+    if temperature != 1:
+        logits = logits / temperature
     normaliser = torch.logsumexp(logits, dim=-1)
     log_probs = logits[edge, labels] - normaliser[edge]
     with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):

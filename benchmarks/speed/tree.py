@@ -5,7 +5,8 @@
 Learner: forward and backward of one clipped loss over all leaves of a batch, in three ways that give the same numbers:
 `tree` (every unique token once), `padded` (one row per leaf, padded right) and `loop` (one leaf after the other, no
 padding: what padding-free training costs). Decode: tokens per second of greedy generation, LocalEngine against
-`generate()` of transformers on repeated prompts, and how many tokens agree (rounding may turn a tie).
+`generate()` of transformers on repeated prompts, once and over several turns with observations between them (`generate`
+starts each turn anew), and how many tokens agree (rounding may turn a tie).
 
 All ways run in turn within each repeat, so that a busy machine hits all alike; times are the process's CPU seconds, the
 least of all repeats; one thread. The model is of Qwen3's type with random weights, 5 million parameters.
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from algorithms.policy.engine import Branch
 from algorithms.policy.learner_forward import learner_forward
 from algorithms.policy.local import LocalEngine
 from algorithms.policy.packing import TreeBatch
@@ -189,31 +191,38 @@ def difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
 # --------------------------------------------------------------------------------------------------------------- decode
 
 
-def decode_ways(model: Any, prompts: Tensor, group: int, new: int) -> dict[str, Callable[[], Any]]:
-    """Generate `new` tokens for `group` copies of each prompt."""
+def decode_ways(
+    model: Any, prompts: Tensor, group: int, new: int, pages: list[Tensor]
+) -> dict[str, Callable[[], Tensor]]:
+    """Generate `new` tokens for `group` copies of each prompt, then again behind each observation in `pages`."""
 
     def reference() -> Tensor:
-        ids = prompts.repeat_interleave(group, dim=0)
+        ids: Tensor = prompts.repeat_interleave(group, dim=0)
         options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "pad_token_id": 0}
         with torch.inference_mode():
-            out: Tensor = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
-        return out[:, prompts.shape[1] :]
+            ids = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+            for page in pages:
+                ids = torch.cat([ids, page.expand(len(ids), -1)], dim=1)
+                ids = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+        return ids
 
     def ours() -> Tensor:
         engine = LocalEngine(model)
-        branches = []
+        branches: list[Branch] = []
         for number, prompt in enumerate(prompts.tolist()):
             tree = TokenTree(str(number), prompt)
             trunk = engine.open(tree, key=(number,))
             branches += [engine.fork(trunk, tree.root, key=(number, i)) for i in range(group)]
             engine.close(trunk)
-        for branch in branches:
-            engine.generate(branch, max_tokens=new, sampling=GREEDY)
-        done = {}
-        while engine.busy:
-            done.update({generated.branch: generated.drawn.tokens for generated in engine.step()})
+        for turn in range(len(pages) + 1):
+            for branch in branches:
+                if turn:
+                    engine.observe(branch, pages[turn - 1].tolist())
+                engine.generate(branch, max_tokens=new, sampling=GREEDY)
+            while engine.busy:
+                engine.step()
         engine.close_all()
-        return torch.tensor([done[branch] for branch in branches])
+        return torch.tensor([branch.tree.path_tokens(branch.node) for branch in branches])
 
     return {"generate": reference, "engine": ours}
 
@@ -222,16 +231,17 @@ def measure_decode(model: Any, repeats: int) -> None:
     """Print a line per shape."""
     model.generation_config.eos_token_id = None
     print("\nDecode, 64 rows, greedy: tokens per CPU second")
-    print(f"{'prompts':34}{'generate()':>12}{'engine':>9}{'x':>7}{'same tokens':>13}")
-    for count, group, length, new in ((8, 8, 64, 64), (8, 8, 512, 64), (16, 4, 256, 128)):
+    print(f"{'rows and tokens':50}{'generate()':>12}{'engine':>9}{'x':>7}{'same tokens':>13}")
+    for count, group, length, new, turns in ((8, 8, 64, 64, 1), (8, 8, 512, 64, 1), (8, 8, 200, 48, 3)):
         source = torch.Generator().manual_seed(0)
         prompts = torch.randint(0, VOCABULARY, (count, length), generator=source)
-        best, results = race(decode_ways(model, prompts, group, new), repeats)
-        rate = {way: count * group * new / seconds for way, seconds in best.items()}
+        pages = [torch.randint(0, VOCABULARY, (80,), generator=source) for _ in range(turns - 1)]
+        best, results = race(decode_ways(model, prompts, group, new, pages), repeats)
+        rate = {way: count * group * new * turns / seconds for way, seconds in best.items()}
         same = float((results["generate"] == results["engine"]).double().mean())
-        name = f"{count} x {group}, {length} tokens, {new} new"
+        name = f"{count} x {group}, prompt {length}, {turns} x {new} new" + (", pages of 80" if turns > 1 else "")
         times = rate["engine"] / rate["generate"]
-        print(f"{name:34}{rate['generate']:12.0f}{rate['engine']:9.0f}{times:7.2f}{same:13.3f}")
+        print(f"{name:50}{rate['generate']:12.0f}{rate['engine']:9.0f}{times:7.2f}{same:13.3f}")
 
 
 # ------------------------------------------------------------------------------------------------------------- the race

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from algorithms.policy.sampling import Sampling, Stream, draw
 
-
 GOLDEN = [0.7129197983359182, 0.8737784193043356, 0.9308213651567985]
 
 
