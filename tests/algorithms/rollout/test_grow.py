@@ -71,7 +71,7 @@ def test_a_turn_that_reaches_its_limit_ends_the_path_and_nothing_is_forced_behin
 
 def test_the_reward_reads_the_turn_that_was_cut() -> None:
     def reads(episode: Episode) -> Score:
-        return Score(float([turn.text for turn in episode.turns] == ["<sear"]))
+        return Score(float([turn.text for turn in episode.turns] == ["<sear"]), {})
 
     grown, _ = play(Independent(1), searches(3), make_env(reward=reads), limits=TokenLimits(turn=5))
     assert grown.trees[0].leaves[0].rewards["total"] == 1.0
@@ -246,7 +246,7 @@ def test_a_judge_out_of_reach_is_a_fault_of_the_path_also_where_it_was_cut() -> 
         def judged(episode: Episode, failures: list[OSError] = failures) -> Score:
             if failures:
                 raise failures.pop()
-            return Score(0.5)
+            return Score(0.5, {})
 
         for strategy in (Independent(1), never(2, 1)):
             failures[:] = [OSError("no judge")]
@@ -255,7 +255,7 @@ def test_a_judge_out_of_reach_is_a_fault_of_the_path_also_where_it_was_cut() -> 
             assert (grown.reports[0].retried, grown.reports[0].dropped) == (1, 0)
 
 
-@pytest.mark.parametrize("forks", range(0, 14))
+@pytest.mark.parametrize("forks", range(14))
 def test_whenever_forking_raises_everything_is_given_back(forks: int) -> None:
     tool, engine = HoldingTool("search", refuse_after=forks), ScriptedEngine(searches(3))
     with pytest.raises(RuntimeError, match="cannot fork"):

@@ -1,9 +1,10 @@
-"""Forks of live python interpreters inside a rollout, over a fake sandbox and in the real box."""
+"""Live python interpreters inside a rollout: forked (fake sandbox and real box), and on registered tasks."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import gymnasium
 import pytest
 
 from aepo_env.sandbox import BoxLimits, LocalBox, SandboxUnavailable
@@ -11,6 +12,7 @@ from aepo_env.sandbox.pool import InterpreterPool
 from aepo_env.tools.python import PythonTool
 from algorithms.rollout.arpo import EntropyBranching
 from algorithms.rollout.branching import ForkRule
+from algorithms.rollout.independent import Independent
 from tests.algorithms.rollout.scripted import play, text_of
 from tests.fakes import FakeSandbox, make_env
 
@@ -45,3 +47,21 @@ def test_children_go_on_with_the_variables_that_were_alive_and_share_none(pool: 
         assert f"<result>\n{expected}\n</result><answer>" in text_of(tree, leaf.path)
     assert pool.forked > 0, "no interpreter was forked: all were rebuilt"
     assert pool.live == 0
+
+
+def test_registered_tasks_are_solved_by_their_oracle_through_the_wrappers() -> None:
+    env = gymnasium.make("aepo_env/Code-v0", difficulty="tiny", python={"sandbox": "unboxed_unsafe"})
+    world = env.unwrapped.world  # type: ignore[attr-defined]
+    tasks = {world.tasks[i].id: world.tasks[i] for i in range(4)}
+    oracles: dict[Any, Any] = {}
+
+    def oracle(key: tuple[Any, ...], before: str) -> tuple[str, float]:
+        if key not in oracles:
+            oracles[key] = world.oracle(tasks[key[2]])
+        _, result, last = before.rpartition("<result>")
+        return oracles[key].act(result + last, {}), 1.0
+
+    grown, _ = play(Independent(2), oracle, env, list(tasks.values()))  # type: ignore[arg-type]
+    assert [leaf.rewards["total"] for tree in grown.trees for leaf in tree.leaves] == [1.0] * 8
+    assert all(report.calls["python"] >= 2 for report in grown.reports)
+    env.close()

@@ -32,7 +32,7 @@ def aepo(budget: int, **options: Any) -> EntropyBalanced:
 
 
 def test_independent_paths_all_start_at_the_prompt_and_never_share() -> None:
-    grown, engine = play(Independent(budget=5), searches(2), make_env())
+    grown, _ = play(Independent(budget=5), searches(2), make_env())
     (tree,), (report,) = grown.trees, grown.reports
     assert [(leaf.path, leaf.origin, leaf.turns) for leaf in report.leaves] == [(i, 0, 3) for i in range(5)]
     assert [leaf.rewards["total"] for leaf in tree.leaves] == [1.0] * 5
@@ -104,7 +104,7 @@ def test_every_fork_decision_is_recorded_with_what_it_was_taken_on() -> None:
     rule = ForkRule(base=0.5, weight=1.0, penalty=0.0)
     grown, _ = play(arpo(32, 4, rule), searches(3, entropies=(1.0, 2.0, 0.5, 3.0)), make_env())
     records = grown.reports[0].forks
-    assert len({forked for forked in forked(records)}) == 2
+    assert len(set(forked(records))) == 2
     for record in records:
         after = {1: 2.0, 2: 0.5, 3: 3.0}[record.round] / math.log(256)
         assert record.start_level == pytest.approx(1.0 / math.log(256), rel=1e-12)
@@ -208,7 +208,7 @@ def test_without_pre_monitoring_half_of_the_budget_starts_at_the_prompt() -> Non
     assert sum(step == 0 for key, step in engine.started.items() if len(key) == 5) == 4
 
 
-# -------------------------------------------------------------------------------------------------- time, company, seeds
+# ------------------------------------------------------------------------------------------------- time, company, seeds
 
 
 def uneven(key: tuple[Any, ...], before: str) -> tuple[str, float]:
