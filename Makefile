@@ -40,6 +40,7 @@ system: ## as root on Debian or Ubuntu: install bubblewrap and chromium from the
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bubblewrap chromium
 
 $(BIN)/python:
+	@echo "Setting up $(VENV): once, about a minute"
 	@command -v $(PYTHON) > /dev/null || { \
 	  echo "There is no '$(PYTHON)' here; install Python 3.11 or newer, or say make PYTHON=/path/to/python3.11" >&2; \
 	  exit 1; }
@@ -77,17 +78,17 @@ format: $(READY) ## check the formatting
 lint: $(READY) ## check the style rules
 	$(BIN)/ruff check .
 
-types: $(READY) ## check the types
+types: $(READY_TRAIN) ## check the types
 	$(BIN)/mypy $(PACKAGES)
 
-unit: $(READY) ## run the tests (PYTEST_ARGS="-k fork" to choose)
+unit: $(READY_TRAIN) ## run the tests (PYTEST_ARGS="-k fork" to choose)
 	$(PYTEST) -m "not integration"
 
 fix: $(READY) ## rewrite what format and lint can repair by themselves
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-offline: $(READY) ## run the tests where no network but loopback exists
+test-offline: $(READY_TRAIN) ## run the tests where no network but loopback exists
 	AEPO_BLOCK_NETWORK=1 $(BIN)/python tests/offline.py $(PYTEST) -m "not integration and not timing"
 
 test-lowest: $(READY_LOWEST) ## run the tests against the oldest releases admitted

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aepo_env.episode import Episode, Limits, StopReason
     from aepo_env.errors import ForkNotSupported, MissingExtra
     from aepo_env.forking import fork, restore, snapshot
+    from aepo_env.stored import from_plain, to_plain
     from aepo_env.tasks import Task
     from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
 
@@ -41,9 +42,11 @@ _HOMES = {
     "ToolEnv": "env",
     "ToolResult": "tools.tool",
     "fork": "forking",
+    "from_plain": "stored",
     "play": "agent",
     "restore": "forking",
     "snapshot": "forking",
+    "to_plain": "stored",
 }
 """Where each public name lives; looked up at its first use, so that importing the package stays quick."""
 
@@ -64,9 +67,11 @@ __all__ = [
     "ToolEnv",
     "ToolResult",
     "fork",
+    "from_plain",
     "play",
     "restore",
     "snapshot",
+    "to_plain",
 ]
 
 for _id, _maker in {"Web-v0": "web", "Search-v0": "search", "Code-v0": "code"}.items():

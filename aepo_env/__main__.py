@@ -6,6 +6,8 @@ python -m aepo_env play --env web --oracle    # watch the scripted oracle play o
 """
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     player.add_argument("--corpus", default=None, help='"generated", "factbook" or a folder (web and search)')
     player.add_argument("--split", default=None, help="train, dev or test")
     player.add_argument("--difficulty", default=None, help="tiny, easy, medium or hard")
-    player.add_argument("--seed", type=int, default=None, help="which episode; drawn if not given")
+    player.add_argument("--seed", type=_seed, default=None, help="which episode; drawn if not given")
     player.add_argument("--oracle", action="store_true", help="let the scripted oracle play")
     given = parser.parse_args(arguments)
+    if given.command == "play" and given.env == "code" and given.corpus is not None:
+        player.error("argument --corpus: code puzzles have no pages; leave it out, or take --env web")
     if given.command == "doctor":
         from aepo_env.doctor import report
 
@@ -31,29 +35,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _play(given)
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 on, got {text!r}")
+    return int(text)
+
+
 def _play(given: argparse.Namespace) -> int:
     import gymnasium
 
-    from aepo_env.errors import MissingExtra
+    from aepo_env.search.store import CorpusError
     from aepo_env.terminal import play_in_terminal
 
     settings: dict[str, Any] = {
         name: value for name in ("corpus", "split", "difficulty") if (value := getattr(given, name)) is not None
     }
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("aepo_env").setLevel(logging.INFO)  # so that nobody waits for an index without a word
+    env = None
     try:
-        env = gymnasium.make(
-            {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code": "aepo_env/Code-v0"}[given.env],
-            **settings,
-        )
-    except (ValueError, TypeError, MissingExtra) as error:
+        env = gymnasium.make(f"aepo_env/{given.env.capitalize()}-v0", **settings)
+        play_in_terminal(env, seed=given.seed, oracle=given.oracle)
+    except (ValueError, ImportError, CorpusError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    try:
-        play_in_terminal(env, seed=given.seed, oracle=given.oracle)
     except (KeyboardInterrupt, EOFError):
         print("\nStopped.")
+    except OSError as error:  # a disk is full, or whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again when it writes out the rest
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {error}", file=sys.stderr)
+        return 1
     finally:
-        env.close()
+        if env is not None:
+            env.close()
     return 0
 
 

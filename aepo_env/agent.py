@@ -4,13 +4,12 @@ episode = play(env, agent, seed=7)
 print(episode.stop_reason, episode.rewards)
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import gymnasium
 
-if TYPE_CHECKING:
-    from aepo_env.env import ToolEnv
-    from aepo_env.episode import Episode
+from aepo_env.env import ToolEnv
+from aepo_env.episode import Episode
 
 
 class Agent(Protocol):
@@ -47,7 +46,7 @@ def play(
     *,
     seed: int | None = None,
     options: dict[str, Any] | None = None,
-) -> "Episode":
+) -> Episode:
     """Play one episode from `reset` to its end; `seed` and `options` go to `reset`.
 
     Works through wrappers; returns the finished record of the innermost environment. It ends because every
@@ -62,9 +61,7 @@ def play(
     return inner.episode
 
 
-def _inner(env: "gymnasium.Env[str, str]") -> "ToolEnv":
-    from aepo_env.env import ToolEnv
-
+def _inner(env: "gymnasium.Env[str, str]") -> ToolEnv:
     if not isinstance(env.unwrapped, ToolEnv):
         raise TypeError(f"An environment of aepo_env is needed; got {type(env.unwrapped).__name__}.")
     return env.unwrapped

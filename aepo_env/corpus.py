@@ -11,11 +11,14 @@ the process. Equal pages in equal order give equal hits everywhere. Left out: ad
 """
 
 import contextlib
+import glob
+import logging
 import os
 import pickle
 import re
 import sqlite3
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
@@ -34,7 +37,10 @@ from aepo_env.search.words import query_words, title_key, words
 __all__ = ["Corpus", "CorpusError", "Page", "cached_corpus"]
 
 _LOOK_UP_SECONDS = 10.0
+_ABANDONED_SECONDS = 24 * 3600
 _NO_TITLE = "Untitled"
+
+_log = logging.getLogger(__name__)
 
 
 class Page(NamedTuple):
@@ -59,14 +65,16 @@ class Corpus:
         self._opener = opener
         self._connections = self._fresh_connections()
         with self._lend(_LOOK_UP_SECONDS) as connection:
-            (self._pages,) = connection.execute("SELECT count(*) FROM pages").fetchone()
+            # Numbers run from 1 without gaps; counting would read an index from end to end.
+            (self._pages,) = connection.execute("SELECT coalesce(max(id), 0) FROM pages").fetchone()
 
     @classmethod
     def build(cls, pages: Iterable[Page], path: Path | None = None) -> "Corpus":
         """Write `pages` (a stream, never held as a whole) into a corpus at `path`, or in memory.
 
         An existing file is replaced in one step when the new one is complete; two processes may build the same path
-        at once. Raises ValueError for a page without an address or with one that came before.
+        at once. Raises ValueError for a page without an address or with one that came before, OSError when the file
+        cannot be written.
         """
         if path is None:
             connection = store.create(None)
@@ -77,6 +85,7 @@ class Corpus:
                 connection.close()
             return cls(None, lambda: store.connect_image(image))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
         try:
@@ -88,6 +97,8 @@ class Corpus:
             with open(aside, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(aside, path)
+        except sqlite3.OperationalError as error:  # SQLite's word for a full disk
+            raise OSError(f"The corpus could not be written to {path.parent} ({error}): make room there.") from error
         finally:
             Path(aside).unlink(missing_ok=True)
         return cls.open(path)
@@ -189,6 +200,14 @@ class Corpus:
 _opened: "weakref.WeakValueDictionary[tuple[str, int, int, int], Corpus]" = weakref.WeakValueDictionary()
 
 
+def _remove_abandoned(path: Path) -> None:
+    """Delete what builds of `path` left behind that were killed more than a day ago."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()
+
+
 def _write(connection: sqlite3.Connection, pages: Iterable[Page]) -> None:
     connection.execute("BEGIN")
     for page in pages:
@@ -233,9 +252,10 @@ def cached_corpus(key: str, make_pages: Callable[[], Iterable[Page]]) -> Corpus:
     for path in (kept, temporary):
         with contextlib.suppress(CorpusError):  # missing, or left by an older version
             return Corpus.open(path)
+    _log.info("Writing and indexing the pages of %s, once; they are kept in %s", key, kept.parent)
     try:
         return Corpus.build(make_pages(), kept)
-    except OSError:  # cannot be written there
+    except OSError:  # cannot be written there, or is full
         return Corpus.build(make_pages(), temporary)
 
 

@@ -13,14 +13,19 @@ _EXTRAS = {
 
 def report() -> int:
     """Print what works; 0 when everything the environments need by default does, else 1."""
-    from aepo_env.sandbox.doctor import diagnose
+    from aepo_env.sandbox.doctor import diagnose, guarantee_lines
+    from aepo_env.sandbox.local_box import GUARANTEES
 
     print(f"aepo_env {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}\n")
     healthy = True
     print("The python tool's box")
     for check in diagnose():
         healthy &= check.ok
-        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:24} {check.note}")
+        print(f"  {'ok  ' if check.ok else 'FAIL'} {check.name:26} {check.note}")
+    if healthy:
+        print("\nWhat the box holds model-written code to")
+        for guarantee in guarantee_lines(GUARANTEES):
+            print(f"  {guarantee}")
     print("\nSearch index")
     healthy &= _search_index()
     print("\nOptional packages")

@@ -20,19 +20,17 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from aepo_env.episode import CallRecord, Episode, Limits
+from aepo_env.episode import NO_TURN, Episode, Limits
 from aepo_env.errors import ForkNotSupported
-from aepo_env.protocols.protocol import TextProtocol
+from aepo_env.protocols.protocol import Span, TextProtocol
 from aepo_env.protocols.tags import TagsProtocol
-from aepo_env.rules import EpisodeReward, Rules
+from aepo_env.rules import EpisodeReward, Messages, Rules
 from aepo_env.spaces import MAX_TEXT, Unicode
 from aepo_env.tasks import Task, find_task
 from aepo_env.tools.tool import Forking, Tool
 from aepo_env.worlds.world import World
 
 RandomStreams = Literal["same", "split"]
-
-_LOOKED_THROUGH = 10_000  # tasks compared when one is asked for by its id; a generated task set has no end
 
 
 class Snapshot:
@@ -103,6 +101,9 @@ class ToolEnv(gymnasium.Env[str, str]):
             raise ValueError("The task set is empty: give at least one task.")
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode is None or one of {self.metadata['render_modes']}; got {render_mode!r}.")
+        for tool in tools:
+            if not hasattr(tool, "name") or not hasattr(tool, "description"):
+                raise TypeError(f"The tool {type(tool).__name__} needs a name and a description: give the class both.")
         if protocol is None:
             protocol = TagsProtocol([tool.name for tool in tools])
         self.tasks = tasks
@@ -147,7 +148,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         self._fork_count = 0
         self._episode = Episode(task, episode_seed, tool_states=states)
         messages = ({"role": "system", "content": self._system_prompt}, {"role": "user", "content": task.question})
-        return task.question, self._info(self._episode, (), (), messages)
+        return task.question, self._info(self._episode, messages)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Play one turn: read `action` (the policy's raw text), run its calls, return the new text.
@@ -155,26 +156,22 @@ class ToolEnv(gymnasium.Env[str, str]):
         Raises:
             TypeError: the action is not a string. ResetNeeded: there is no running episode.
         """
-        episode = self.episode
-        if episode.stop_reason is not None:
+        episode = self._episode
+        if episode is None or episode.stop_reason is not None:
+            episode = self.episode  # raises, if there is none
             raise gymnasium.error.ResetNeeded(f"The episode has ended ({episode.stop_reason}): call reset() first.")
         if not isinstance(action, str):
             raise TypeError(f"An action is the policy's text (str); got {type(action).__name__}.")
         episode, messages, answer_span = self.rules.play(episode, action)
         self._episode = episode
         self._fork_count = 0
-        turn = episode.turns[-1]
-        ended = episode.stop_reason is not None
-        if answer_span is not None:
-            spans: tuple[tuple[str, int, int], ...] = (("answer", *answer_span),)
-        else:
-            spans = tuple([(call.tool, *call.span) for call in turn.calls])
+        answered = answer_span is not None
         return (
-            turn.observation,
-            episode.rewards["total"] if episode.rewards is not None else 0.0,
-            answer_span is not None,
-            ended and answer_span is None,
-            self._info(episode, turn.calls, spans, messages),
+            episode.turns[-1].observation,
+            0.0 if episode.rewards is None else episode.rewards["total"],
+            answered,
+            episode.stop_reason is not None and not answered,
+            self._info(episode, messages, answer_span),
         )
 
     def render(self) -> str | None:
@@ -187,6 +184,16 @@ class ToolEnv(gymnasium.Env[str, str]):
         """Give back the episode's interpreters. The tools themselves are shared with forks and stay open."""
         self._release_tools()
         self._episode = None
+
+    def anchor(self) -> tuple[Any, ...]:
+        """A hashable picture of where the episode stands: the task, the last observation, what each tool looks at.
+
+        Equal situations reached on different paths are equal here; the transcript, which never is, is left out.
+        """
+        episode = self.episode
+        last = episode.turns[-1].observation if episode.turns else ""
+        looks = [tool.anchor(state) for tool, state in zip(self.rules.tools, episode.tool_states, strict=True)]
+        return (episode.task.id, last, *looks)
 
     # ------------------------------------------------------------------------------------- fork, snapshot, restore
 
@@ -205,7 +212,7 @@ class ToolEnv(gymnasium.Env[str, str]):
         self._check_forkable()
         if rng not in ("same", "split"):
             raise ValueError(f'rng must be "same" or "split"; got {rng!r}.')
-        if not isinstance(n, int) or n < 0:
+        if not isinstance(n, int | np.integer) or n < 0:
             raise ValueError(f"n must be a whole number of children; got {n!r}.")
         children: list[ToolEnv] = []
         try:
@@ -224,6 +231,11 @@ class ToolEnv(gymnasium.Env[str, str]):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from `snapshot`, as often as wanted; the snapshot itself stays as it is."""
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(
+                f"A Snapshot is needed, as env.snapshot() gives it; got {type(snapshot).__name__}. For one of a "
+                "wrapper stack, as aepo_env.snapshot gives it, call aepo_env.restore."
+            )
         episode = snapshot.episode
         names = tuple(tool.name for tool in self.rules.tools)
         if snapshot.tool_names != names:
@@ -251,7 +263,9 @@ class ToolEnv(gymnasium.Env[str, str]):
         states = self._fork_states(episode, rng, seed)
         child = self._copy()
         child._episode = episode._replace(tool_states=states, lineage=lineage)
-        if rng == "split":
+        if rng == "same":
+            child._np_random = copy.deepcopy(self._np_random)
+        else:
             child.np_random = np.random.default_rng(list(key))
             child.action_space.seed(seed)
         self._fork_count += 1
@@ -269,17 +283,20 @@ class ToolEnv(gymnasium.Env[str, str]):
         return tuple(states)
 
     def _copy(self) -> "ToolEnv":
-        """This environment with generators of its own; its episode is still the same record."""
+        """This environment with spaces of its own; its episode and its generator are still the same."""
         twin = copy.copy(self)
         twin.action_space = copy.deepcopy(self.action_space)
         twin.observation_space = copy.deepcopy(self.observation_space)
-        twin._np_random = copy.deepcopy(self._np_random)
         twin._fork_count = 0
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ToolEnv":
         """A deep copy is a fork: nothing of an episode may be shared, and tools and corpora must not be copied."""
-        return self._copy() if self._episode is None else self.fork(1, rng="same")[0]
+        if self._episode is not None:
+            return self.fork(1, rng="same")[0]
+        twin = self._copy()
+        twin._np_random = copy.deepcopy(self._np_random)
+        return twin
 
     # ------------------------------------------------------------------------------------------------------- inside
 
@@ -291,31 +308,32 @@ class ToolEnv(gymnasium.Env[str, str]):
         wanted = options.get("task") if options else None
         return None if wanted is None else find_task(self.tasks, wanted)
 
-    def _info(
-        self,
-        episode: Episode,
-        calls: Sequence[CallRecord],
-        spans: tuple[tuple[str, int, int], ...],
-        messages: tuple[dict[str, Any], ...],
-    ) -> dict[str, Any]:
-        limits, spent = self.rules.limits, episode.spent
+    def _info(self, episode: Episode, messages: Messages, answer_span: Span | None = None) -> dict[str, Any]:
+        """What a step says besides the observation: plain data, the reader's own, and nothing that depends on time."""
+        limits, spent, turns = self.rules.limits, episode.spent, len(episode.turns)
+        turn = episode.turns[-1] if turns else NO_TURN
+        if answer_span is None:
+            spans = tuple([(call.tool, call.span[0], call.span[1]) for call in turn.calls])
+        else:
+            spans = (("answer", answer_span[0], answer_span[1]),)
+        left = limits.characters - spent.characters
         return {
             "task_id": episode.task.id,
-            "turn": len(episode.turns),
+            "turn": turns,
             "messages": messages,
-            "calls": tuple(calls),
+            "calls": turn.calls,
             "spans": spans,
-            "malformed": bool(episode.turns) and episode.turns[-1].malformed != "",
+            "malformed": turn.malformed != "",
             "left": {
-                "turns": limits.turns - len(episode.turns),
+                "turns": limits.turns - turns,
                 "tool_calls": limits.tool_calls - spent.tool_calls,
-                "characters": max(0, limits.characters - spent.characters),
+                "characters": left if left > 0 else 0,
                 "malformed": limits.malformed - spent.malformed,
             },
             "answer": episode.answer,
             "stop_reason": episode.stop_reason,
             "valid": episode.valid,
-            "rewards": dict(episode.rewards) if episode.rewards is not None else {},
+            "rewards": {} if episode.rewards is None else dict(episode.rewards),
         }
 
     def _release_tools(self) -> None:

@@ -10,6 +10,7 @@ a task set of your own) build a `ToolEnv` from its parts, as these functions do.
 
 import dataclasses
 import functools
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +27,15 @@ from aepo_env.worlds.world import World
 
 Split = Literal["train", "dev", "test", "all"]
 
+DEFAULT_DIFFICULTY = "medium"
+
 
 def web(
     *,
     corpus: str | os.PathLike[str] = "generated",
     split: Split | None = None,
     world_seed: int = 0,
-    difficulty: str = "medium",
+    difficulty: str | None = None,
     pages: int | None = None,
     families: Sequence[str] | None = None,
     tools: Sequence[str] = ("search", "browse", "python"),
@@ -49,8 +52,9 @@ def web(
         corpus: "generated" (a fictional web, endless), "factbook" (real facts; extra `factbook`), or a folder.
         split: "train" (default), "dev" or "test": generated worlds of different splits share no name. A folder's
             questions may be split too; its default is "all".
-        world_seed: another seed is another generated world.
-        difficulty: of the generated web: "tiny", "easy", "medium" or "hard".
+        world_seed: another seed is another generated world; of the Factbook, other questions come first. A folder has
+            none.
+        difficulty: of the generated web: "tiny", "easy", "medium" (default) or "hard".
         pages: of the generated web; None: as many as the difficulty says.
         families: only tasks of these families ("web/2-hop"); None: all.
         tools: which of "search", "browse" and "python", in the order the system prompt lists them.
@@ -60,23 +64,38 @@ def web(
         render_mode: "ansi" makes `render()` give the transcript.
     """
     world = open_world(
-        corpus, split=split, seed=world_seed, difficulty=difficulty, pages=pages, families=_named(families)
+        corpus, split=split, seed=world_seed, difficulty=difficulty, pages=pages, families=_named("families", families)
     )
-    made = _make_tools(world, tools, {"search": search, "browse": browse, "python": python})
+    made = _make_tools(world, _named("tools", tools) or (), {"search": search, "browse": browse, "python": python})
     return _put_together(world, made, reward, limits, render_mode)
 
 
 def search(*, search: Mapping[str, Any] | None = None, **settings: Any) -> ToolEnv:
-    """Search alone: as `web`, with one tool whose snippets are long enough to hold what a short page says."""
+    """Search alone: as `web`, with one tool whose snippets are long enough to hold what a short page says.
+
+    Of the generated web's questions only those that search alone can answer (no counting, no arithmetic), unless
+    `families` or `tools` say otherwise. Oracles of other corpora browse, so they are of no use here.
+    """
+    if "tools" not in settings and "families" not in settings and settings.get("corpus", "generated") == "generated":
+        settings["families"] = _searchable_families(settings.get("difficulty"))
     settings.setdefault("tools", ("search",))
     return web(search={"snippet_characters": 1_000, **(search or {})}, **settings)
+
+
+def _searchable_families(difficulty: str | None) -> list[str] | None:
+    """The generated web's families whose facts stand in snippets; None where that is all of the difficulty's."""
+    from aepo_env.worlds.web.difficulty import as_difficulty
+
+    drawn = [family for family, weight in as_difficulty(difficulty or DEFAULT_DIFFICULTY).mix if weight]
+    kept = [f"web/{family}" for family in drawn if family not in ("counting", "arithmetic")]
+    return kept if len(kept) < len(drawn) else None
 
 
 def code(
     *,
     split: str = "train",
     world_seed: int = 0,
-    difficulty: str = "medium",
+    difficulty: str = DEFAULT_DIFFICULTY,
     families: Sequence[str] | None = None,
     python: Mapping[str, Any] | None = None,
     reward: str = "paper",
@@ -84,7 +103,7 @@ def code(
     render_mode: str | None = None,
 ) -> ToolEnv:
     """Data puzzles for the python tool alone; arguments as for `web`."""
-    world = _generated_code(split, world_seed, difficulty, _named(families))
+    world = _generated_code(split, world_seed, difficulty, _named("families", families))
     made = _make_tools(world, ("python",), {"python": python})
     return _put_together(world, made, reward, limits, render_mode)
 
@@ -94,13 +113,18 @@ def open_world(
     *,
     split: Split | None = None,
     seed: int = 0,
-    difficulty: str = "medium",
+    difficulty: str | None = None,
     pages: int | None = None,
     families: tuple[str, ...] | None = None,
 ) -> World:
     """The world behind `web`; opened once per process and shared by all environments over it."""
     if corpus == "generated":
-        return _generated_web(split or "train", seed, difficulty, pages, families)
+        return _generated_web(split or "train", seed, difficulty or DEFAULT_DIFFICULTY, pages, families)
+    for name, value in (("difficulty", difficulty), ("pages", pages)):
+        if value is not None:  # a setting that nothing listens to would be believed
+            raise ValueError(
+                f"{name} is a setting of the generated web; corpus {str(corpus)!r} has none: leave it out."
+            )
     if corpus == "factbook":
         return _factbook(split or "train", seed, families)
     path = Path(corpus)
@@ -132,8 +156,10 @@ def _generated_code(split: Any, seed: int, difficulty: Any, families: tuple[str,
 
 @functools.lru_cache(maxsize=8)
 def _factbook(split: Any, seed: int, families: tuple[str, ...] | None) -> World:
-    from aepo_env.worlds.factbook import DEFAULT_MIX, factbook_world
+    from aepo_env.worlds.factbook import DEFAULT_MIX, FAMILIES, factbook_world
 
+    if unknown := [family for family in families or () if family not in FAMILIES]:
+        raise ValueError(f"Expected families out of {', '.join(FAMILIES)}, got {', '.join(unknown)}.")
     mix = None if families is None else {family: DEFAULT_MIX.get(family, 1) for family in families}
     return factbook_world(split=split, seed=seed, mix=mix)
 
@@ -142,6 +168,10 @@ def _folder(path: Path, split: Any, families: tuple[str, ...] | None) -> World:
     from aepo_env.worlds.folder import folder_world
 
     world = folder_world(path, split=split)
+    if not world.tasks:  # so it is with few questions: chance puts each into a split
+        raise ValueError(
+            f'No question of {path} falls into split {split!r}: write more questions, or take split="all".'
+        )
     if families is None:
         return world
     tasks = [task for task in world.tasks if task.family in families]
@@ -151,10 +181,10 @@ def _folder(path: Path, split: Any, families: tuple[str, ...] | None) -> World:
     return dataclasses.replace(world, tasks=tasks)
 
 
-def _named(families: Sequence[str] | None) -> tuple[str, ...] | None:
-    if isinstance(families, str):
-        raise ValueError(f"families is a list of names; got the text {families!r}: write [{families!r}].")
-    return None if families is None else tuple(families)
+def _named(setting: str, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    if isinstance(names, str):
+        raise ValueError(f"{setting} is a list of names; got the text {names!r}: write [{names!r}].")
+    return None if names is None else tuple(names)
 
 
 def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mapping[str, Any] | None]) -> list[Tool]:
@@ -169,7 +199,8 @@ def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mappi
         try:
             made.append(makers[name](**(settings.get(name) or {})))
         except TypeError as error:
-            raise ValueError(f"The settings of the tool {name!r} do not fit: {error}.") from None
+            known = ", ".join(list(inspect.signature(makers[name]).parameters))
+            raise ValueError(f"The settings of the tool {name!r} do not fit ({error}); there are {known}.") from None
     return made
 
 
@@ -180,8 +211,8 @@ def _put_together(
     limits: Mapping[str, Any] | None,
     render_mode: str | None,
 ) -> ToolEnv:
-    try:
-        all_limits = Limits(**(limits or {}))
-    except TypeError as error:
-        raise ValueError(f"limits are fields of Limits: {error}.") from None
+    known = [field.name for field in dataclasses.fields(Limits)]
+    if unknown := [name for name in limits or {} if name not in known]:
+        raise ValueError(f"limits has no {', '.join(map(repr, unknown))}; there are {', '.join(known)}.")
+    all_limits = Limits(**(limits or {}))
     return ToolEnv(world.tasks, tools, reward_by_name(reward), limits=all_limits, world=world, render_mode=render_mode)

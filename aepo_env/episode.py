@@ -88,6 +88,9 @@ class Turn(NamedTuple):
     malformed: str = ""
 
 
+NO_TURN = Turn("", "")
+
+
 class Spent(NamedTuple):
     """What an episode has used of its limits."""
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
+import numpy as np
 from gymnasium import wrappers
 
 from aepo_env.env import RandomStreams, Snapshot, ToolEnv
@@ -65,6 +66,8 @@ def fork(env: AnyEnv, n: int = 1, *, rng: RandomStreams = "split") -> list[AnyEn
         ForkNotSupported: a wrapper of unknown state, or a tool that cannot be forked, is in the stack.
     """
     stack, inner = _open(env)
+    if not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"n must be a whole number of children; got {n!r}.")
     # Copied before anything is forked: a state that cannot be copied must leave no child behind.
     states = [[copy.deepcopy(dict(_state(wrapper))) for wrapper in stack] for _ in range(n)]
     children: list[AnyEnv] = []
@@ -92,6 +95,11 @@ def snapshot(env: AnyEnv) -> StackSnapshot:
 
 def restore(env: AnyEnv, moment: StackSnapshot) -> None:
     """Continue `env` from a snapshot of this stack, or of one made alike; as often as wanted."""
+    if not isinstance(moment, StackSnapshot):
+        raise TypeError(
+            f"A snapshot of aepo_env.snapshot is needed; got {type(moment).__name__}. For one of an environment's own, "
+            "call env.unwrapped.restore."
+        )
     stack, inner = _open(env)
     if _names(stack) != moment.wrappers:
         raise ValueError(

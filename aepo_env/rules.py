@@ -6,11 +6,13 @@ Shared by an environment and all its forks; holds nothing that changes. `ToolEnv
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aepo_env.episode import CallRecord, Episode, Limits, Spent, StopReason, Turn
 from aepo_env.protocols.protocol import Answer, Call, Calls, Span, TextProtocol
+from aepo_env.records import new_record
 from aepo_env.rewards.reward import Score
+from aepo_env.text import cut_telling
 from aepo_env.tools.tool import CallContext, Fault, Tool, ToolResult
 
 RESERVED_TOOL_NAMES = frozenset({"reset", "step", "fork", "snapshot", "restore", "state", "close", "render"})
@@ -22,37 +24,19 @@ EpisodeReward = Callable[[Episode], Score]
 _log = logging.getLogger(__name__)
 
 
-class Step(NamedTuple):
-    """What one turn led to.
-
-    episode: the next record. messages: the observation as chat messages. answer_span: where the answer stood.
-    """
-
-    episode: Episode
-    messages: tuple[dict[str, Any], ...]
-    answer_span: Span | None
-
-
-class _Outcome(NamedTuple):
-    """What one turn's text led to, before the record is written."""
-
-    calls: tuple[CallRecord, ...]
-    tool_states: tuple[Any, ...]
-    results: tuple[str, ...]
-    tool_calls: int
-    malformed: str
-    answer: Answer | None
-    stop: StopReason | None
+Messages = tuple[dict[str, Any], ...]
 
 
 class Rules:
     """Tools, protocol, limits and reward of an environment.
 
     Raises:
-        ValueError: two tools share a name, or a tool has a reserved one.
+        ValueError: two tools share a name, or a tool has a reserved one. TypeError: the reward is no function.
     """
 
     def __init__(self, tools: Sequence[Tool], protocol: TextProtocol, limits: Limits, reward: EpisodeReward) -> None:
+        if not callable(reward):
+            raise TypeError(f"A reward is a function, such as paper_reward() of aepo_env.rewards; got {reward!r}.")
         names = [tool.name for tool in tools]
         for name in names:
             if name in RESERVED_TOOL_NAMES:
@@ -65,78 +49,127 @@ class Rules:
         self.reward = reward
         self._tool_index = {name: index for index, name in enumerate(names)}
 
-    def play(self, episode: Episode, action: str) -> Step:
-        """Play one turn. Never raises for what the policy wrote or a tool met."""
+    def play(self, episode: Episode, action: str) -> tuple[Episode, Messages, Span | None]:
+        """Play one turn. Never raises for what the policy wrote or a tool met.
+
+        Returns:
+            the next record; the observation as chat messages; where the answer stood in the text, if there was one.
+        """
         started = time.perf_counter()
-        spent = episode.spent
-        unchanged = episode.tool_states, episode.results, spent.tool_calls
-        if spent.characters + len(action) > self.limits.characters:
-            outcome = _Outcome((), *unchanged, "", None, StopReason.MAX_CHARACTERS)
+        limits, spent = self.limits, episode.spent
+        turns = len(episode.turns) + 1
+        # What the turn changes:
+        calls: tuple[CallRecord, ...] = ()
+        states, results, used = episode.tool_states, episode.results, spent.tool_calls
+        observation = malformed = ""
+        messages: Messages = ()
+        answer: Answer | None = None
+        stop: StopReason | None = None
+        if spent.characters + len(action) > limits.characters:
+            stop = StopReason.MAX_CHARACTERS
         else:
             parsed = self.protocol.parse(action)
             if isinstance(parsed, Calls):
-                outcome = self._run_calls(episode, parsed.calls, started)
+                calls, states, results, used, stop = self._run_calls(episode, parsed.calls, started)
+                observation, messages = self._show_results(calls, self._notice(turns, used, stop))
             elif isinstance(parsed, Answer):
-                outcome = _Outcome((), *unchanged, "", parsed, StopReason.ANSWERED)
+                answer, stop = parsed, StopReason.ANSWERED
             else:
-                stop = StopReason.MALFORMED if spent.malformed + 1 >= self.limits.malformed else None
-                outcome = _Outcome((), *unchanged, parsed.reason, None, stop)
-        record, messages = self._conclude(episode, action, outcome, started)
-        if record.stop_reason is not None and record.valid:
+                malformed = parsed.reason
+                stop = StopReason.MALFORMED if spent.malformed + 1 >= limits.malformed else None
+                observation, messages = self._show_malformed(malformed, self._notice(turns, used, stop))
+        characters = spent.characters + len(action) + len(observation)
+        seconds = spent.seconds + time.perf_counter() - started
+        if stop is None:
+            stop = self._limit_reached(turns, characters, seconds)
+        record = new_record(
+            Episode,
+            (
+                episode.task,
+                episode.seed,
+                (*episode.turns, new_record(Turn, (action, observation, calls, malformed))),
+                states,
+                results,
+                new_record(Spent, (used, characters, spent.malformed + (malformed != ""), seconds)),
+                None if answer is None else answer.text,
+                stop,
+                stop is None or stop is not StopReason.TOOL_FAULT,
+                None,  # rewards
+                episode.lineage,
+            ),
+        )
+        if stop is not None and record.valid:
             record = self._scored(record)
-        return Step(record, messages, outcome.answer.span if outcome.answer is not None else None)
+        return record, messages, None if answer is None else answer.span
 
     def _scored(self, record: Episode) -> Episode:
-        """The finished record with its rewards; not valid, and without any, if the reward raises (a judge is down)."""
+        """The finished record with its rewards; not valid, and without any, when a judge cannot be reached.
+
+        Whatever else a reward raises is the caller's own mistake and goes up: hidden, it would make every episode
+        worthless in silence.
+        """
         try:
             score = self.reward(record)
-            return record._replace(rewards={**score.parts, "total": float(score.total)})
-        except Exception:
-            _log.exception("The reward raised on the answer %.200r of task %s", record.answer, record.task.id)
+        except OSError:
+            _log.exception(
+                "The reward could not be had for the answer %.200r of task %s", record.answer, record.task.id
+            )
             return record._replace(valid=False)
+        if not isinstance(score, Score):
+            raise TypeError(f"A reward must give a Score (aepo_env.rewards); {self.reward!r} gave {score!r:.100}.")
+        return record._replace(rewards={**score.parts, "total": float(score.total)})
 
-    def _run_calls(self, episode: Episode, calls: Sequence[Call], started: float) -> "_Outcome":
-        """Run the calls of one turn in order, until a limit or a fault."""
-        limits = self.limits
-        states = list(episode.tool_states)
-        results = episode.results
+    def _run_calls(
+        self, episode: Episode, calls: Sequence[Call], started: float
+    ) -> tuple[tuple[CallRecord, ...], tuple[Any, ...], tuple[str, ...], int, StopReason | None]:
+        """Run the calls of one turn in order, until a limit or a fault.
+
+        Returns:
+            what became of the calls; the tools' new states; the last search's results; the calls used in the episode
+            so far; why the episode ends here, if it does.
+        """
+        limits, spent = self.limits, episode.spent
+        states, results, used = episode.tool_states, episode.results, spent.tool_calls
         records: list[CallRecord] = []
-        used = episode.spent.tool_calls
         stop: StopReason | None = None
-        for call in calls:
+        for name, argument, span in calls:
+            now = time.perf_counter()
+            left = limits.episode_seconds - spent.seconds - (now - started)
             if len(episode.turns) + 1 >= limits.turns:
                 refused, stop = "No turn is left for its result.", StopReason.MAX_TURNS
             elif used >= limits.tool_calls:
                 refused, stop = "No tool calls are left.", StopReason.MAX_TOOL_CALLS
-            elif (left := limits.episode_seconds - episode.spent.seconds - (time.perf_counter() - started)) <= 0:
+            elif left <= 0:
                 refused, stop = "The episode's time is up.", StopReason.DEADLINE
             else:
                 used += 1
-                index = self._tool_index.get(call.tool, -1)
+                index = self._tool_index.get(name, -1)
                 if index < 0:  # a protocol over more tools than there are
-                    text = f"There is no tool {call.tool!r} here."
-                    records.append(CallRecord(call.tool, call.argument, call.span, text, refused=text))
+                    text = f"There is no tool {name!r} here."
+                    records.append(CallRecord(name, argument, span, text, refused=text))
                     continue
-                seconds = min(limits.call_seconds, left)
-                context = CallContext(results, seconds, episode.seed, episode.task.id)
-                result = self._call(self.tools[index], states[index], call.argument, context)
-                states[index] = result.state
+                seconds = left if left < limits.call_seconds else limits.call_seconds
+                context = new_record(CallContext, (results, seconds, episode.seed, episode.task.id))
+                result = self._call(self.tools[index], states[index], argument, context, now + seconds)
+                if result.state is not states[index]:
+                    states = (*states[:index], result.state, *states[index + 1 :])
                 if result.results is not None:
                     results = result.results
-                records.append(CallRecord(call.tool, call.argument, call.span, result.text, result.fault))
+                records.append(new_record(CallRecord, (name, argument, span, result.text, result.fault, "")))
                 if result.fault is None:
                     continue
                 stop = StopReason.TOOL_FAULT
                 break
-            records.append(CallRecord(call.tool, call.argument, call.span, refused, refused=refused))
+            records.append(CallRecord(name, argument, span, refused, None, refused))
             break
-        return _Outcome(tuple(records), tuple(states), results, used, "", None, stop)
+        return tuple(records), states, results, used, stop
 
-    def _call(self, tool: Tool, state: Any, argument: str, context: CallContext) -> ToolResult:
-        """One call; retryable faults are tried again, a tool that raises becomes a fault."""
-        end = time.perf_counter() + context.seconds
+    def _call(self, tool: Tool, state: Any, argument: str, context: CallContext, end: float) -> ToolResult:
+        """One call; retryable faults are tried again until `end`, a tool that raises becomes a fault."""
         try:
             result = tool.call(state, argument, context)
+            if not isinstance(result, ToolResult):
+                raise TypeError(f"its call must give a ToolResult; it gave {type(result).__name__}")
             if result.fault is not None and result.fault.retryable and self.limits.retries:
                 result = self._retry(tool, state, argument, context, result, end)
             if not isinstance(result.text, str):
@@ -161,74 +194,40 @@ class Rules:
                 break
         return result
 
-    def _conclude(
-        self, episode: Episode, action: str, outcome: _Outcome, started: float
-    ) -> tuple[Episode, tuple[dict[str, Any], ...]]:
-        """The next record, and the turn's observation as chat messages."""
-        limits, spent, stop, calls = self.limits, episode.spent, outcome.stop, outcome.calls
-        turns = len(episode.turns) + 1
-        observation = ""
-        messages: tuple[dict[str, Any], ...] = ()
-        if calls or outcome.malformed:
-            notice = self._notice(turns, outcome.tool_calls) if stop is None and limits.notices else ""
-            if len(calls) == 1:  # nearly every turn: worth a line of its own
-                text = self._cut(calls[0].result, limits.observation_characters) + notice
-                observation = self.protocol.render(text)
-                messages = ({"role": "tool", "name": calls[0].tool, "content": text},)
-            elif calls:
-                texts = self._cut_all([call.result for call in calls], notice)
-                observation = "\n".join([self.protocol.render(text) for text in texts])
-                messages = tuple(
-                    [{"role": "tool", "name": calls[i].tool, "content": text} for i, text in enumerate(texts)]
-                )
-            else:
-                text = self._cut(f"Malformed turn. {outcome.malformed}{notice}", limits.observation_characters)
-                observation = self.protocol.render(text)
-                messages = ({"role": "user", "content": text},)
-        characters = spent.characters + len(action) + len(observation)
-        seconds = spent.seconds + time.perf_counter() - started
-        if stop is None:
-            if turns >= limits.turns:
-                stop = StopReason.MAX_TURNS
-            elif characters >= limits.characters:
-                stop = StopReason.MAX_CHARACTERS
-            elif seconds >= limits.episode_seconds:
-                stop = StopReason.DEADLINE
-        record = Episode(
-            episode.task,
-            episode.seed,
-            (*episode.turns, Turn(action, observation, calls, outcome.malformed)),
-            outcome.tool_states,
-            outcome.results,
-            Spent(outcome.tool_calls, characters, spent.malformed + (outcome.malformed != ""), seconds),
-            outcome.answer.text if outcome.answer is not None else None,
-            stop,
-            stop is not StopReason.TOOL_FAULT,
-            None,
-            episode.lineage,
-        )
-        return record, messages
+    def _limit_reached(self, turns: int, characters: int, seconds: float) -> StopReason | None:
+        """Which budget is used up after a turn that asked for nothing more."""
+        limits = self.limits
+        if turns >= limits.turns:
+            return StopReason.MAX_TURNS
+        if characters >= limits.characters:
+            return StopReason.MAX_CHARACTERS
+        return StopReason.DEADLINE if seconds >= limits.episode_seconds else None
 
-    def _notice(self, turns: int, tool_calls: int) -> str:
+    def _notice(self, turns: int, tool_calls: int, stop: StopReason | None) -> str:
         """What the policy is told when it is about to run out of something."""
-        if turns >= self.limits.turns:
-            return ""
-        if turns + 1 == self.limits.turns:
+        limits = self.limits
+        if turns + 1 == limits.turns and stop is None and limits.notices:
             return "\n(One turn is left: answer now.)"
-        if tool_calls == self.limits.tool_calls and self.tools:
+        if tool_calls == limits.tool_calls and stop is None and limits.notices and self.tools and turns < limits.turns:
             return "\n(No tool calls are left: answer now.)"
         return ""
 
-    def _cut(self, text: str, room: int) -> str:
-        """The text, or as much of it as there is room for, saying how much is missing."""
-        return text if len(text) <= room else f"{text[:room]}\n[cut: {len(text) - room} more characters]"
-
-    def _cut_all(self, texts: list[str], notice: str) -> list[str]:
-        """Texts of one turn, together no longer than an observation may be; the notice stays whole."""
+    def _show_results(self, calls: Sequence[CallRecord], notice: str) -> tuple[str, Messages]:
+        """The results of one turn, together no longer than an observation may be; the notice stays whole."""
         room = self.limits.observation_characters
-        cut = []
-        for text in texts:
-            cut.append(self._cut(text, room))
-            room = max(0, room - len(text))
-        cut[-1] += notice
-        return cut
+        if len(calls) == 1:  # nearly every turn: worth a line of its own
+            text = cut_telling(calls[0].result, room) + notice
+            return self.protocol.render(text), ({"role": "tool", "name": calls[0].tool, "content": text},)
+        texts = []
+        for call in calls:
+            texts.append(cut_telling(call.result, room))
+            room = max(0, room - len(call.result))
+        texts[-1] += notice
+        observation = "\n".join([self.protocol.render(text) for text in texts])
+        return observation, tuple(
+            [{"role": "tool", "name": call.tool, "content": text} for call, text in zip(calls, texts, strict=True)]
+        )
+
+    def _show_malformed(self, reason: str, notice: str) -> tuple[str, Messages]:
+        text = cut_telling(f"Malformed turn. {reason}", self.limits.observation_characters) + notice
+        return self.protocol.render(text), ({"role": "user", "content": text},)

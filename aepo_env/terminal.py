@@ -1,9 +1,10 @@
 """An episode played by a person in the terminal, or watched while the oracle plays it.
 
-Short forms save typing the tags: `search words`, `browse 2`, `answer Paris`; `python` opens a cell that an empty line
-ends. Anything with a tag in it is sent as it is, so that malformed turns can be tried too.
+Short forms save typing the tags: `search words`, `browse 2`, `answer Paris`; `python` alone opens a cell that an empty
+line ends. Anything with a tag in it is sent as it is, so that malformed turns can be tried too.
 """
 
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from aepo_env.agent import Agent, Oracle
 from aepo_env.env import ToolEnv
 
 _WIDTH = 100
+_CELL = "`python` alone opens several lines, which an empty line ends."
 
 
 class Person:
@@ -37,6 +39,8 @@ class Person:
             if "<" in line:
                 return line
             print(f"Write one of: {', '.join(self._tools)}, answer; followed by what to look for or say. Ctrl-D stops.")
+            if "python" in self._tools:
+                print(_CELL)
 
     def _cell(self) -> str:
         lines: list[str] = []
@@ -53,36 +57,51 @@ def play_in_terminal(env: "gymnasium.Env[str, str]", *, seed: int | None = None,
     """
     inner = env.unwrapped
     assert isinstance(inner, ToolEnv)
+    if sys.stdin is None and not oracle:  # started with a closed standard input
+        raise EOFError
     observation, info = env.reset(seed=seed)
-    tools = tuple(tool.name for tool in inner.rules.tools)
-    agent: Agent = Oracle(env) if oracle else Person(tools)
+    agent: Agent = Oracle(env) if oracle else Person(tuple(tool.name for tool in inner.rules.tools))
     print(f"Task {info['task_id']}  ({inner.episode.task.family})\n")
-    print(_wrapped(observation), "\n")
+    print(f"{folded_for_reading(observation)}\n")
     if not oracle:
-        for tool in inner.rules.tools:
-            print(f"  {tool.name:8} {tool.description}")
-        print("  answer   the final answer\n")
+        _explain(inner)
     ended = False
     while not ended:
+        left = info["left"]
+        print(f"[{left['turns']} turns and {left['tool_calls']} tool calls left]")
         text = agent.act(observation, info)
         if oracle:
-            print(_wrapped(text), "\n")
+            print(f"{folded_for_reading(text)}\n")
         observation, _, terminated, truncated, info = env.step(text)
         ended = terminated or truncated
         if observation:
-            print(_wrapped(observation), "\n")
-        if not ended:
-            left = info["left"]
-            print(f"[{left['turns']} turns and {left['tool_calls']} tool calls left]")
-    print(f"Ended: {info['stop_reason']}. Your answer: {info['answer']!r}; right: {inner.episode.task.answers[0]!r}.")
-    for name, value in (info["rewards"] or {}).items():
+            print(f"{folded_for_reading(observation)}\n")
+    print(f"Ended: {info['stop_reason']}. Answer given: {info['answer']!r}; right: {inner.episode.task.answers[0]!r}.")
+    for name, value in info["rewards"].items():
         print(f"  {name:20} {value:g}")
 
 
-def _wrapped(text: str) -> str:
-    """Long lines folded, indented as they began; short ones, such as code, as they are."""
+def _explain(env: ToolEnv) -> None:
+    """What can be typed."""
+    descriptions = {tool.name: tool.description for tool in env.rules.tools}
+    if "python" in descriptions:
+        descriptions["python"] += f"; {_CELL}"
+    for name, description in {**descriptions, "answer": "the final answer; ends the episode"}.items():
+        print(textwrap.fill(description, _WIDTH, initial_indent=f"  {name:8} ", subsequent_indent=" " * 11))
+    print()
+
+
+def folded_for_reading(text: str) -> str:
+    """Long lines folded, indented as they began; short ones, such as code, as they are.
+
+    No word is broken: data longer than a line can still be copied.
+    """
     lines = []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
-        lines.append(textwrap.fill(line, _WIDTH, subsequent_indent=indent) if len(line) > _WIDTH else line)
+        lines.append(_fold(line, indent) if len(line) > _WIDTH else line)
     return "\n".join(lines)
+
+
+def _fold(line: str, indent: str) -> str:
+    return textwrap.fill(line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

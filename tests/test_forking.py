@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 from gymnasium import wrappers
 
@@ -266,3 +267,17 @@ def test_a_child_closes_alone() -> None:
         child.close()
     assert tool.open == 1
     env.step("<hold>x</hold>")
+
+
+@pytest.mark.parametrize("number", [-1, 2.0, "2"])
+def test_only_a_number_of_children_is_a_number(stack: Any, number: Any) -> None:
+    with pytest.raises(ValueError, match="whole number of children"):
+        fork(stack, number)
+    assert len(fork(stack, np.int64(2))) == 2, "as numpy's own are"
+
+
+def test_the_two_sorts_of_snapshots_are_told_apart(stack: Any) -> None:
+    with pytest.raises(TypeError, match=r"aepo_env\.restore"):
+        stack.unwrapped.restore(snapshot(stack))
+    with pytest.raises(TypeError, match=r"unwrapped\.restore"):
+        restore(stack, stack.unwrapped.snapshot())

@@ -14,7 +14,8 @@ from aepo_env.episode import Episode, Limits, StopReason
 from aepo_env.protocols.tags import TagsProtocol
 from aepo_env.rewards.reward import Score
 from aepo_env.rules import RESERVED_TOOL_NAMES
-from aepo_env.tools.tool import Fault, ToolResult
+from aepo_env.tasks import Task
+from aepo_env.tools.tool import Fault, Tool, ToolResult
 from tests.fakes import TASKS, CounterTool, EchoTool, FaultyTool, HoldingTool, SlowTool, exact_match, make_env
 
 CALL = "<search>a</search>"
@@ -146,7 +147,7 @@ def test_a_call_of_a_tool_the_protocol_knows_and_the_environment_does_not() -> N
     assert step[0].endswith("<result>\nb\n</result>")
 
 
-def test_a_reward_that_raises_makes_the_episode_invalid_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_judge_out_of_reach_makes_the_episode_invalid_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def down(episode: Episode) -> Score:
         raise ConnectionError("the judge is down")
 
@@ -157,6 +158,16 @@ def test_a_reward_that_raises_makes_the_episode_invalid_and_is_logged(caplog: py
     assert stop_reason(step) is StopReason.ANSWERED
     assert (step[1], step[4]["valid"], step[4]["rewards"]) == (0.0, False, {})
     assert "the judge is down" in caplog.text
+
+
+def test_a_reward_with_a_mistake_in_it_raises_instead_of_making_every_episode_invalid() -> None:
+    def wrong(episode: Episode) -> Score:
+        return Score(1.0, {"part": episode.task.metadata["no such key"]})
+
+    env = make_env(reward=wrong)
+    env.reset()
+    with pytest.raises(KeyError, match="no such key"):
+        env.step("<answer>x</answer>")
 
 
 def test_an_episode_is_scored_once_and_with_its_end_written_down() -> None:
@@ -438,3 +449,42 @@ def test_states_of_a_tool_follow_its_calls_only() -> None:
     state = env.episode.tool_states[0]
     env.step(CALL)
     assert env.episode.tool_states[0] is state
+
+
+# ------------------------------------------------------------------------------------------- mistakes of who builds it
+
+
+def test_a_tool_that_gives_a_bare_text_is_told_what_to_give() -> None:
+    class Bare(EchoTool):
+        def call(self, state: Any, argument: str, context: Any) -> Any:
+            return "text"
+
+    observation, *rest = started(Bare()).step(CALL)
+    assert stop_reason((observation, *rest)) is StopReason.TOOL_FAULT
+    assert "must give a ToolResult; it gave str" in observation
+
+
+def test_a_tool_without_a_name_is_refused() -> None:
+    class Nameless(Tool):
+        def call(self, state: Any, argument: str, context: Any) -> ToolResult:
+            return ToolResult("")
+
+    with pytest.raises(TypeError, match="Nameless needs a name and a description"):
+        ToolEnv(TASKS, [Nameless()], exact_match)
+
+
+def test_a_reward_that_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="got 'paper'"):
+        ToolEnv(TASKS, [EchoTool()], "paper")  # type: ignore[arg-type]
+
+
+def test_a_reward_that_gives_a_bare_number_is_told_what_to_give() -> None:
+    env = ToolEnv(TASKS, [EchoTool()], lambda episode: 1.0)  # type: ignore[arg-type, return-value]
+    env.reset(seed=1)
+    with pytest.raises(TypeError, match="must give a Score"):
+        env.step("<answer>a</answer>")
+
+
+def test_a_task_whose_answers_are_one_text_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"write \('Paris',\)"):
+        Task("capital", "Where?", "Paris")  # type: ignore[arg-type]

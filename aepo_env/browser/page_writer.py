@@ -7,9 +7,7 @@ cell is written as a table of its own (pages whose layout is a table).
 
 from dataclasses import dataclass, field
 
-from aepo_env.search.snippet import clean as clean_line
-
-__all__ = ["PageWriter", "clean_line"]
+from aepo_env.text import clean
 
 
 @dataclass(slots=True)
@@ -73,7 +71,7 @@ class PageWriter:
 
     def close_link(self) -> str:
         """The text written since `open_link`."""
-        text = clean_line("".join(self._link or ()))
+        text = clean("".join(self._link or ()))
         self._link = None
         return text
 
@@ -143,11 +141,11 @@ class PageWriter:
 def _joined(pieces: list[str | None]) -> str:
     """The pieces as one clean line; the parts between line breaks with commas between them."""
     if None not in pieces:
-        return clean_line("".join(piece for piece in pieces if piece))
+        return clean("".join(piece for piece in pieces if piece))
     parts, part = [], ""
     for piece in [*pieces, None]:
         if piece is None:
-            if part := clean_line(part):
+            if part := clean(part):
                 parts.append(part)
             part = ""
         else:
@@ -162,4 +160,4 @@ def _row_line(row: list[tuple[bool, str]]) -> str:
         return ""
     if len(row) == 2 and row[0][0] and not row[1][0] and all(texts):
         return f"{texts[0]}: {texts[1]}"
-    return " | ".join(texts).rstrip(" |")
+    return " | ".join(texts).rstrip(" |").lstrip()

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
 from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
-from aepo_env.browser.page_writer import PageWriter, clean_line
+from aepo_env.browser.page_writer import PageWriter
+from aepo_env.text import clean
 
 if TYPE_CHECKING:
     from bs4 import Tag
 
-LONGEST_PAGE = 500_000  # characters of HTML: a few seconds of parsing at worst
+LONGEST_PAGE = 500_000  # characters of HTML: one second of parsing, a few for the most hostile
 MOST_LINKS = 1_000
 
 _DROPPED_NAMES = """
@@ -47,10 +48,8 @@ _CLUTTER = frozenset(_CLUTTER_NAMES.split())
 _NEVER_CLUTTER = frozenset({"html", "body", "main", "article"})
 _INVISIBLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))", re.IGNORECASE)
 _SKIPPED = re.compile(r"<(?:script\b|style\b|!--|!|\?)", re.IGNORECASE)
-# A "<" that begins no tag of a sane length; possessive, so that no page makes it slow.
-_NO_TAG = re.compile(
-    r"""<(?!/?[a-zA-Z](?:(?:[^"'<>]{1,2000}+|"[^"]{0,2000}+"|'[^']{0,2000}+'){0,100}+|[^<>]{0,2000}+)>)"""
-)
+# A "<" that begins no tag. Possessive, and no tag reaches over a "<" outside quotes, so that no page makes it slow.
+_NO_TAG = re.compile(r"""<(?!/?[a-zA-Z](?:(?:[^"'<>]++|"[^"]*+"|'[^']*+'){0,400}+|[^<>]*+)>)""")
 _TAG_END = re.compile(">")
 _CLOSINGS = {
     "<script": re.compile(r"</script[^<>]*>", re.IGNORECASE),
@@ -95,7 +94,7 @@ def read(html: str, address: str = "", *, mark_links: bool = False) -> Reading:
         walk.run(BeautifulSoup(source, "html.parser"))
         reading = walk.reading()
     except Exception:  # hostile HTML: whatever a parser stumbles over, the page is still shown, without its tags
-        text = clean_line(unescape(re.sub(r"<[^<>]*>", " ", source)))
+        text = clean(unescape(re.sub(r"<[^<>]*>", " ", source)))
         reading = Reading("", text, ())
     if len(html) > LONGEST_PAGE:
         reading = reading._replace(text=f"{reading.text}\n{_CUT_OFF}".strip())
@@ -157,7 +156,7 @@ class _Walk:
 
     def _string(self, parent: "Tag", text: str) -> None:
         if parent.name == "title":
-            self._title = self._title or clean_line(text)
+            self._title = self._title or clean(text)
         elif parent.name == "pre":
             first, *others = text.split("\n")
             self._writer.write(first)
@@ -243,7 +242,7 @@ def _is_dropped(tag: "Tag") -> bool:
         return False
     if attributes.get("role") in ("navigation", "search", "menu") or attributes.get("id") == "toc":
         return True
-    return not _CLUTTER.isdisjoint(str(attributes.get("class", "")).lower().split())
+    return not _CLUTTER.isdisjoint(name.lower() for name in attributes.get("class", ()))
 
 
 def _absolute(base: str, href: object) -> str:

@@ -95,9 +95,16 @@ class CacheStore:
         def take() -> bool:
             with self._write_lock:
                 changed = self._connection(self._writer).execute(
-                    "INSERT INTO claims VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET owner = ?2, until = ?3"
-                    " WHERE owner = ?2 OR until NOT BETWEEN ?4 AND ?4 + ?5",
-                    (key, owner, now + min(seconds, LONGEST_CLAIM - 1), now, LONGEST_CLAIM),
+                    "INSERT INTO claims VALUES (:key, :owner, :until) "
+                    "ON CONFLICT (key) DO UPDATE SET owner = :owner, until = :until "
+                    "WHERE owner = :owner OR until NOT BETWEEN :now AND :now + :longest",
+                    {
+                        "key": key,
+                        "owner": owner,
+                        "until": now + min(seconds, LONGEST_CLAIM - 1),
+                        "now": now,
+                        "longest": LONGEST_CLAIM,
+                    },
                 )
                 return changed.rowcount == 1
 

@@ -139,6 +139,8 @@ class CachedEngine:
 class CachedPages:
     """A page source behind a cache. That there is no page at an address is recorded too.
 
+    Titles are left out: behind it pages are opened by address or number, also where the source knows them by title.
+
     Args:
         source: the page source. path, mode: see `RecordReplay`.
         name: names the source in the key, with whatever changes its pages ("http, en").

@@ -12,24 +12,18 @@ or one `<answer>…</answer>`. What stands between a tag and its closing tag is 
 import re
 from collections.abc import Sequence
 
+from aepo_env.boxed import unbox
 from aepo_env.protocols.protocol import Answer, Call, Calls, Malformed
+from aepo_env.records import new_record
 from aepo_env.tools.tool import Tool
 
 _RESERVED = ("think", "result", "answer")
 
 
-def unbox(text: str) -> str:
-    r"""The content of the last `\boxed{…}` in `text`, braces matched; all of `text`, stripped, if there is none."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return text.strip()
-    depth = 0
-    opening = start + len("\\boxed")
-    for position in range(opening, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[opening + 1 : position].strip()
-    return text[opening + 1 :].strip()
+def _stripped(content: str) -> str:
+    """A call's argument. Indentation at the start of a block of code means something, spaces around a line do not."""
+    line = content.strip()
+    return content.strip("\n").rstrip() if "\n" in line else line
 
 
 class TagsProtocol:
@@ -48,61 +42,63 @@ class TagsProtocol:
         self.tools = tuple(tools)
         self.stop = tuple(f"</{name}>" for name in (*self.tools, "answer"))
         names = "|".join((*self.tools, *_RESERVED))
-        self._tag = re.compile(rf"<(/?)({names})>")
+        self._find_tag = re.compile(rf"<(/?)({names})>").search
+        self._closing = {name: f"</{name}>" for name in (*self.tools, *_RESERVED)}
         # Whatever a lenient reader could take for one of our tags: any case, spaces, attributes. The spaces after the
         # slash belong to it: two neighbouring runs of spaces would be split in every possible way, which is quadratic.
         self._anything_like_a_tag = re.compile(rf"<(?=\s*(?:/\s*)?(?:{names})\b)", re.IGNORECASE)
-        ways = [f"<{name}>…</{name}>" for name in self.tools] + ["<answer>\\boxed{…}</answer>"]
-        self._no_call = Malformed(f"No call and no answer: write {' or '.join(ways)}.")
+        # Reasons name tags without their brackets: `render` would defuse them, and a policy might copy that.
+        wanted = f"a call ({' or '.join(self.tools)}) or an answer" if self.tools else "an answer"
+        self._no_call = Malformed(f"No call and no answer: write {wanted}, between its opening and its closing tag.")
 
     def parse(self, text: str) -> Calls | Answer | Malformed:
         """Read one turn. Linear: every character is looked at a bounded number of times."""
-        if "<result>" in text or "</result>" in text:
-            return Malformed("Only the environment writes <result>: write your call and stop there.")
+        if "result>" in text and ("<result>" in text or "</result>" in text):
+            return Malformed("Only the environment writes results: write your call and stop there.")
         calls: list[Call] = []
         answer: Answer | None = None
         position = 0
         if text.startswith("<think>"):  # nearly every turn does: its block needs no look at the tags inside
-            position = text.find("</think>") + len("</think>")
-            position = position if position >= len("<think></think>") else 0
-        while (tag := self._tag.search(text, position)) is not None:
+            end = text.find("</think>")
+            position = end + len("</think>") if end >= 0 else 0
+        while (tag := self._find_tag(text, position)) is not None:
             name = tag[2]
-            position = tag.end()
+            start, position = tag.span()
             if tag[1]:
                 # A chat template may have opened the first <think> itself, so its closing tag alone is fine.
                 if name != "think":
-                    return Malformed(f"</{name}> closes nothing: open it with <{name}> first.")
+                    return Malformed(f"The closing tag of {name} closes nothing: write the opening tag first.")
                 continue
-            end = text.find(f"</{name}>", position)
+            end = text.find(self._closing[name], position)
             if name == "think":
                 if end >= 0:
                     position = end + len("</think>")
                 elif text.find("<think>", position) >= 0:
-                    return Malformed("<think> is opened twice and never closed.")
+                    return Malformed("The tag think is opened twice and never closed.")
                 continue
             if end < 0:
-                return Malformed(f"<{name}> is never closed: end it with </{name}>.")
-            # Indentation at the start of a block of code means something; spaces around a line do not.
+                return Malformed(f"The tag {name} is never closed: end it with its closing tag.")
             content = text[position:end]
-            content = content.strip("\n").rstrip() if "\n" in content.strip() else content.strip()
-            position = end + len(name) + 3
-            if name == "answer":
-                if answer is not None:
-                    return Malformed("Two answers in one turn: give exactly one <answer>.")
-                answer = Answer(unbox(content), (tag.start(), position))
+            position = end + len(name) + len("</>")
+            if name != "answer":
+                calls.append(new_record(Call, (name, _stripped(content), (start, position))))
+            elif answer is None:
+                answer = Answer(unbox(content), (start, position))
             else:
-                calls.append(Call(name, content, (tag.start(), position)))
+                return Malformed("Two answers in one turn: give exactly one.")
+            if position == len(text):  # as nearly always, since generation stops at the closing tag
+                break
         if calls and answer is not None:
             return Malformed("A call and an answer in one turn: wait for the result before you answer.")
         if answer is not None:
             return answer
-        if calls:
-            return Calls(tuple(calls))
-        return self._no_call
+        return new_record(Calls, (tuple(calls),)) if calls else self._no_call
 
     def render(self, text: str) -> str:
         """`<result>` around the text; anything in it that looks like one of our tags is defused to `&lt;…`."""
-        return f"<result>\n{self._anything_like_a_tag.sub('&lt;', text)}\n</result>"
+        if "<" in text:
+            text = self._anything_like_a_tag.sub("&lt;", text)
+        return f"<result>\n{text}\n</result>"
 
     def system_prompt(self, tools: Sequence[Tool]) -> str:
         """Instructions for a model that was not trained on this protocol."""

@@ -13,7 +13,8 @@ Source: deep_research.compute_score of github.com/RUC-NLPIR/ARPO at a95cd089 (ru
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aepo_env.rewards.extraction import BOX, closing_brace, last_box
+from aepo_env.boxed import BOX, closing_brace
+from aepo_env.rewards.extraction import last_box
 from aepo_env.rewards.text import ARPO_TRAINING, token_f1
 
 TOOL_BONUS = 0.1

@@ -6,7 +6,8 @@ For episodes of this gym it is not needed (`episode.answer` was read by the prot
 whatever transcript it is given, tool results included. Use it to score transcripts made elsewhere.
 """
 
-BOX = r"\boxed"
+from aepo_env.boxed import BOX, closing_brace
+
 FRAME = r"\fbox"
 
 
@@ -32,19 +33,6 @@ def last_box(text: str) -> str:
         return ""
     end = closing_brace(text, start)
     return text[start:] if end < 0 else text[start : end + 1]
-
-
-def closing_brace(text: str, start: int) -> int:
-    """Index of the brace that brings the count of open braces, from `start` on, back to 0; -1 when none does."""
-    depth = 0
-    for index in range(start, len(text)):
-        if text[index] == "{":
-            depth += 1
-        elif text[index] == "}":
-            depth -= 1
-            if depth == 0:
-                return index
-    return -1
 
 
 def _unwrapped(box: str) -> str:

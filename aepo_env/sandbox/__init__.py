@@ -5,7 +5,7 @@
 The contract is in interpreter.py; local_box.py is the way in; supervisor/ runs outside the box, inside/ within it.
 """
 
-from .interpreter import CellResult, ForkRefused, Guarantee, Interpreter, Sandbox, SandboxUnavailable
+from .interpreter import CellResult, ForkRefused, Guarantee, Interpreter, Sandbox, SandboxLost, SandboxUnavailable
 from .local_box import LocalBox, LocalInterpreter
 from .supervisor.plan import BoxLimits
 from .unboxed import UnboxedUnsafe
@@ -19,6 +19,7 @@ __all__ = [
     "LocalBox",
     "LocalInterpreter",
     "Sandbox",
+    "SandboxLost",
     "SandboxUnavailable",
     "UnboxedUnsafe",
 ]

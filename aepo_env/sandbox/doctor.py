@@ -9,11 +9,12 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .interpreter import ForkRefused, SandboxUnavailable
 from .local_box import LocalBox
-from .machine import find_bubblewrap, find_python
+from .machine import ASK_DOCTOR, find_bubblewrap, find_python
 from .supervisor.syscall_numbers import MACHINE, SUPPORTED
 
 OLDEST_KERNEL = (5, 9)
@@ -37,7 +38,7 @@ def requirements() -> list[Check]:
     return [_machine(), _kernel(), _notifications(), _bubblewrap(), _namespaces(), _python()]
 
 
-def guarantee_lines(guarantees: dict[str, str]) -> list[str]:
+def guarantee_lines(guarantees: Mapping[str, str]) -> list[str]:
     """The table of guarantees as lines of text."""
     width = max(map(len, guarantees))
     return [f"{name:<{width}}  {held}" for name, held in guarantees.items()]
@@ -45,8 +46,11 @@ def guarantee_lines(guarantees: dict[str, str]) -> list[str]:
 
 def _machine() -> Check:
     ok = sys.platform == "linux" and MACHINE in SUPPORTED
-    wanted = f"the local box needs Linux on {' or '.join(SUPPORTED)}"
-    return Check("machine", ok, f"{sys.platform} on {MACHINE}" + ("" if ok else f": {wanted}; use the e2b sandbox"))
+    wanted = (
+        f"the local box needs Linux on {' or '.join(SUPPORTED)}; code you would run yourself runs anywhere with "
+        'PythonTool(sandbox="unboxed_unsafe")'
+    )
+    return Check("machine", ok, f"{sys.platform} on {MACHINE}" + ("" if ok else f": {wanted}"))
 
 
 def _kernel() -> Check:
@@ -82,7 +86,21 @@ def _namespaces() -> Check:
     found = find_bubblewrap()
     if found is None:
         return Check("user namespaces", False, "cannot be tried without bubblewrap")
-    said = _run([str(found), "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "--proc", "/proc", "true"])
+    # What runs inside is bubblewrap itself: the one program known to be there, whatever PATH says.
+    said = _run(
+        [
+            str(found),
+            "--unshare-all",
+            "--unshare-user",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            str(found),
+            "--version",
+        ]
+    )
     if said.returncode == 0:
         return Check("user namespaces", True, f"usable as user id {os.geteuid()}")
     advice = (
@@ -123,7 +141,7 @@ def _box() -> list[Check]:
         note = f"forked in {took}" if answer.output == "42\n" else f"the child lost its variables: {answer}"
         return [*checks, Check("fork of a live interpreter", answer.output == "42\n", note)]
     except (SandboxUnavailable, ForkRefused) as failure:
-        return [Check("box and its self-test", False, str(failure))]
+        return [Check("box and its self-test", False, str(failure).removesuffix(f"; {ASK_DOCTOR}"))]
     finally:
         box.close()
 

@@ -52,12 +52,12 @@ class HostProcess:
                 reason = f"the box host {python} cannot be started: {failure}"
                 raise SandboxUnavailable(f"{reason}; {ASK_DOCTOR}") from failure
         try:
-            self.missing_packages = self._shake_hands(plan)
+            self._shake_hands(plan)
         except BaseException:
             self.close()
             raise
 
-    def _shake_hands(self, plan: BoxPlan) -> list[str]:
+    def _shake_hands(self, plan: BoxPlan) -> None:
         try:
             send_message(self._connection, {"plan": plan.to_json()})
             answer, _ = receive_message(self._connection, READY_SECONDS)
@@ -70,8 +70,11 @@ class HostProcess:
             raise SandboxUnavailable(f"the box cannot be used: {answer['failed']}; {ASK_DOCTOR}")
         if self.process.stderr is not None:
             self.process.stderr.close()  # a host that serves has nothing more to say there
-        missing: list[str] = answer["missing_packages"]
-        return missing
+        if answer["missing_packages"]:
+            missing = "; ".join(answer["missing_packages"])
+            raise SandboxUnavailable(
+                f"packages asked for cannot be imported in the box: {missing}; name the packages they need as well"
+            )
 
     def start_interpreter(self, seed: int) -> socket.socket:
         """The connection of a fresh interpreter. Raises Disconnected, OutOfTime; SandboxUnavailable when refused."""

@@ -34,6 +34,10 @@ class SandboxUnavailable(Exception):
     """No interpreter can be had; the message says what is missing. Becomes a Fault that names the doctor."""
 
 
+class SandboxLost(SandboxUnavailable):
+    """The sandbox ended under a running interpreter, through no doing of the cell's; another can be started."""
+
+
 class ForkRefused(Exception):
     """This interpreter cannot be forked at this moment (live threads, open pipes); the message says why."""
 
@@ -42,7 +46,10 @@ class Interpreter(Protocol):
     """One live Python interpreter: one branch of one episode."""
 
     def run(self, code: str, seconds: float) -> CellResult:
-        """Run a cell; a last bare expression is printed. Returns within `seconds` + 0.5 s whatever it does."""
+        """Run a cell; a last bare expression is printed. Returns within `seconds` + 0.5 s whatever it does.
+
+        Raises SandboxLost when not the cell but the sandbox ended.
+        """
         ...
 
     def fork(self, *, rng: Literal["same", "split"], seed: int) -> "Interpreter":

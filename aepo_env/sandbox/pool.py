@@ -23,6 +23,12 @@ DEFAULT_LIMIT = 64
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # where an object lies differs from process to process and means nothing
 
 
+# What a fork does to the streams of its child (inside/agent.py), as a cell that leaves no name and no output.
+_RESEED = """(lambda modules: [
+    modules["random"].seed({seed}),
+    "numpy" in modules and modules["numpy"].random.seed([{seed} & 0xFFFFFFFF, {seed} >> 32, 1]),
+] and None)((__import__("random"), __import__("sys").modules)[1])"""
+
 _pools: "weakref.WeakSet[InterpreterPool]" = weakref.WeakSet()  # of this process
 
 
@@ -246,13 +252,9 @@ class InterpreterPool:
                 if left <= 0:
                     raise ReplayFailed(f"the call's time was up before cell {number} of its past was repeated")
                 if isinstance(event, Reseed):
-                    before, interpreter = interpreter, interpreter.fork(rng="split", seed=event.seed)
-                    before.close()
+                    interpreter = _reseeded(interpreter, event.seed, min(seconds, left))
                 elif _digest(interpreter.run(event.code, min(seconds, left))) != event.digest:
                     raise ReplayFailed(f"cell {number} of its past did not print the same again")
-        except ForkRefused as error:
-            interpreter.close()
-            raise ReplayFailed(str(error)) from error
         except BaseException:
             interpreter.close()
             raise
@@ -302,6 +304,18 @@ def _forget_all_pools() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_all_pools)
+
+
+def _reseeded(interpreter: Interpreter, seed: int, seconds: float) -> Interpreter:
+    """The interpreter with random streams that start anew from `seed`: a fork of it, or itself if it refuses one."""
+    try:
+        child = interpreter.fork(rng="split", seed=seed)
+    except ForkRefused as error:
+        if interpreter.run(_RESEED.format(seed=seed), seconds).status != "ok":
+            raise ReplayFailed(str(error)) from error
+        return interpreter
+    interpreter.close()
+    return child
 
 
 def _digest(result: CellResult) -> str:

@@ -74,6 +74,7 @@ class UnboxedInterpreter:
 
     def __init__(self, limits: BoxLimits, seed: int) -> None:
         self._limits = limits
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._ended = ""
         self._folder = tempfile.mkdtemp(prefix="aepo-unboxed-")
@@ -107,6 +108,8 @@ class UnboxedInterpreter:
 
     def run(self, code: str, seconds: float) -> CellResult:
         """Run a cell (see the contract). Never raises."""
+        if os.getpid() != self._owner:
+            return CellResult("dead", "", "it belongs to the process this one was forked from", 0, False)
         with self._lock:
             if self._ended:
                 return CellResult("dead", "", self._ended, 0, False)
@@ -140,7 +143,10 @@ class UnboxedInterpreter:
             waiting = [self._requests] if outgoing else []
             readable, writable, _ = select.select([self._replies, self._output], waiting, [], left)
             if writable:
-                del outgoing[: os.write(self._requests, outgoing[:65536])]
+                try:
+                    del outgoing[: os.write(self._requests, outgoing[:65536])]
+                except BrokenPipeError:  # a thread of an earlier cell ended it meanwhile
+                    return self._stop("dead", output, written, "the interpreter ended itself")
             if self._output in readable:
                 written += self._drain(output)
                 if written > self._limits.flood_mb << 20:

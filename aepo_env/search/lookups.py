@@ -92,16 +92,16 @@ def follow(connection: sqlite3.Connection, address: str) -> tuple[str, str, str,
         seen.add(key)
         exact = storable(address)
         page: tuple[str, str, str, str] | None = connection.execute(
-            "SELECT address, title, html, text FROM pages WHERE address = ?1 "
-            "UNION ALL SELECT * FROM (SELECT address, title, html, text FROM pages WHERE address_key = ?2 "
+            "SELECT address, title, html, text FROM pages WHERE address = ? "
+            "UNION ALL SELECT * FROM (SELECT address, title, html, text FROM pages WHERE address_key = ? "
             "ORDER BY id LIMIT 1) LIMIT 1",
             (exact, key),
         ).fetchone()
         if page is not None:
             return page
         redirect = connection.execute(
-            "SELECT target FROM redirects WHERE address = ?1 "
-            "UNION ALL SELECT * FROM (SELECT target FROM redirects WHERE address_key = ?2 ORDER BY rowid LIMIT 1) "
+            "SELECT target FROM redirects WHERE address = ? "
+            "UNION ALL SELECT * FROM (SELECT target FROM redirects WHERE address_key = ? ORDER BY rowid LIMIT 1) "
             "LIMIT 1",
             (exact, key),
         ).fetchone()

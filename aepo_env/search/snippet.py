@@ -12,41 +12,26 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from aepo_env.search.words import STOP_WORDS
+from aepo_env.search.words import SPELLED_OUT, STOP_WORDS
+from aepo_env.text import clean, cut
 
 SCANNED = 100_000  # characters of a page looked at
 _ELLIPSIS = "… "
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 def _without_accent(code: int) -> int:
-    letter = ord(unicodedata.normalize("NFKD", chr(code))[0])
-    return ord(chr(letter).lower()) if letter < 128 else code
+    lower = chr(code).lower()
+    letter = SPELLED_OUT.get(lower, unicodedata.normalize("NFKD", lower)[0])
+    return ord(letter) if len(letter) == 1 and letter.isascii() else code
 
 
 # One character for one character, so that places in the folded text are places in the text.
 _PLAIN_LETTERS = {code: _without_accent(code) for code in range(0xC0, 0x250)}
 
 
-def clean(text: str) -> str:
-    """`text` on one line, without control, zero-width and direction characters."""
-    return " ".join(_HOSTILE.sub("", text).split())
-
-
 def plain_letters(text: str) -> str:
     """`text` with Latin letters freed of accents and lowered where needed, character for character: places stay."""
     return text if text.isascii() else text.translate(_PLAIN_LETTERS)
-
-
-def cut(text: str, characters: int) -> str:
-    """The beginning of `text`, at most `characters` long, ending at the end of a word where one is near."""
-    if len(text) <= characters:
-        return text
-    end = max(characters - 1, 0)
-    space = text.rfind(" ", end - 30 if end > 60 else end // 2, end + 1)
-    return text[: space if space > 0 else end].rstrip() + "…" if characters > 0 else ""
 
 
 def snippet(text: str, query: Sequence[str], characters: int) -> str:
@@ -55,7 +40,7 @@ def snippet(text: str, query: Sequence[str], characters: int) -> str:
     if len(text) <= characters:
         return text
     places = _places(text, query)
-    if not places:
+    if not places or characters <= 2 * len(_ELLIPSIS):  # no room for a middle part
         return cut(text, characters)
     first, last = _best_window(places, characters - 2 * len(_ELLIPSIS))
     start = _start(text, places[first][0], places[last][1], characters)
@@ -95,9 +80,9 @@ def _best_window(places: list[tuple[int, int, str]], width: int) -> tuple[int, i
 
 def _start(text: str, first: int, end: int, characters: int) -> int:
     """Where to begin: at the text's or sentence's beginning if the words still fit, else a third of the rest before."""
-    room = characters - 2 * len(_ELLIPSIS)
-    if end <= room:
+    if end < characters:
         return 0
+    room = characters - 2 * len(_ELLIPSIS)
     earliest = max(0, end - room)
     sentence = text.rfind(". ", earliest, max(first, earliest)) + 2
     if sentence >= 2:

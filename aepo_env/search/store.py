@@ -117,6 +117,8 @@ class Connections:
         if not self._free.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise TimeoutError
         try:
+            if time.monotonic() >= deadline:
+                raise TimeoutError
             try:
                 connection = self._idle.pop()
             except IndexError:

@@ -20,9 +20,9 @@ _SINGLE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana and Chi
 _WORD = re.compile(rf"[{_SINGLE}]|[^\W_{_SINGLE}]+")
 _APOSTROPHES = re.compile("['\u2018\u2019\u02bc`\u00b4]")
 _MARKS = re.compile("[\u0300-\u036f]+")
-_UNDECOMPOSED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"}
-)
+# Letters that Unicode does not take apart into a plain letter and a mark.
+SPELLED_OUT = {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t"}
+_SPELLED_OUT = str.maketrans(SPELLED_OUT)
 
 _ENGLISH_STOP_WORDS = """
 a about after all also am an and any are as at be been before being between both but by can could did do does during
@@ -40,7 +40,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFKC", _MARKS.sub("", text).casefold().translate(_UNDECOMPOSED))
+    return unicodedata.normalize("NFKC", _MARKS.sub("", text).casefold().translate(_SPELLED_OUT))
 
 
 def words(text: str) -> list[str]:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from aepo_env.browser.parts import part_number, part_starts, part_text, passage
 from aepo_env.browser.reader import Reading, read
 from aepo_env.browser.source import FetchFailed, FetchTimedOut, PageNotFound, PageSource, TitleLookup
-from aepo_env.search.snippet import clean, cut
+from aepo_env.text import clean, cut
 from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
 
 LONGEST_ARGUMENT = 2_000  # characters

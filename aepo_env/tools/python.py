@@ -11,8 +11,9 @@ import functools
 import textwrap
 from typing import Any, Literal, cast
 
-from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxUnavailable
+from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxLost, SandboxUnavailable
 from aepo_env.sandbox.pool import DEFAULT_LIMIT, InterpreterPool, ReplayFailed, Session
+from aepo_env.text import cut_telling
 from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
 
 
@@ -57,6 +58,11 @@ class PythonTool(Tool):
         seconds: float = 10.0,
         output_characters: int = 4_000,
     ) -> None:
+        if not 0 < seconds < float("inf") or output_characters < 1:
+            raise ValueError(
+                f"Expected seconds > 0 and output_characters >= 1, got seconds={seconds}, "
+                f"output_characters={output_characters}."
+            )
         self.pool = sandbox if isinstance(sandbox, InterpreterPool) else shared_pool(sandbox)
         self.seconds = seconds
         self.output_characters = output_characters
@@ -80,7 +86,9 @@ class PythonTool(Tool):
         try:
             result, session = self.pool.run(session, code, seconds, patience=context.seconds)
         except SandboxUnavailable as error:
-            return ToolResult(str(error), session, fault=Fault("sandbox", str(error)))
+            # A sandbox that was lost is started again at the next try, and the session rebuilt from its cells.
+            fault = Fault("sandbox", str(error), retryable=isinstance(error, SandboxLost))
+            return ToolResult(str(error), session, fault=fault)
         except ReplayFailed as error:
             message = f"The interpreter had to be rebuilt and could not be: {error}."
             return ToolResult(message, session, fault=Fault("replay", message))
@@ -99,18 +107,14 @@ class PythonTool(Tool):
         return tuple(cast(Session, state).events)
 
     def _words(self, result: CellResult) -> str:
-        lines = [self._cut(result.output.rstrip("\n"))] if result.output.strip() else []
+        lines = [cut_telling(result.output.rstrip("\n"), self.output_characters)] if result.output.strip() else []
         if result.status == "timeout":
             lines.append(f"Stopped: a cell may run for {self.seconds:g} s, or as long as the episode has left.")
         elif result.error:
-            lines.append(self._cut(result.error.rstrip("\n")))
+            lines.append(cut_telling(result.error.rstrip("\n"), self.output_characters))
         if not result.alive:
             lines.append("The interpreter ended: its variables are lost, the next call starts a new one.")
         return "\n".join(lines) if lines else "(no output)"
-
-    def _cut(self, text: str) -> str:
-        room = self.output_characters
-        return text if len(text) <= room else f"{text[:room]}\n[cut: {len(text) - room} more characters]"
 
 
 def _code(argument: str) -> str:

@@ -13,7 +13,7 @@ Left out: operators in the query (every engine here takes any text as plain word
 from typing import Any
 
 from aepo_env.search.engine import SearchEngine, SearchFailed, SearchTimedOut
-from aepo_env.search.snippet import clean, cut
+from aepo_env.text import clean, cut
 from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
 
 LONGEST_TITLE = 200  # characters shown

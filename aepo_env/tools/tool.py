@@ -22,7 +22,7 @@ class Forking(StrEnum):
 class Fault(NamedTuple):
     """Something outside the policy's control failed (network, sandbox, time). Data, never an exception.
 
-    kind: a short fixed word ("timeout", "unavailable", "box", ...); message: one sentence that says what to do.
+    kind: a short fixed word ("timeout", "unavailable", "sandbox", ...); message: one sentence that says what to do.
     retryable: whether the same call may succeed later.
     """
 

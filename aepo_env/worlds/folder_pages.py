@@ -23,12 +23,16 @@ from urllib.parse import quote, urlsplit
 from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
 from aepo_env.browser.reader import LONGEST_PAGE
 from aepo_env.corpus import Page
-from aepo_env.search.snippet import clean
+from aepo_env.text import clean
 from aepo_env.worlds.folder_markdown import markdown_to_html, without_closing_marks
 
 BASE_ADDRESS = "https://pages.example/"  # a reserved domain (RFC 2606): no made address can be a real site's
 LARGEST_PAGE = 20_000_000  # bytes of one file, or of one line of pages.jsonl
 PAGE_SUFFIXES = (".html", ".htm", ".md", ".txt")
+_TITLES = [
+    (re.compile(rf"<{name}\b[^<>]*>", re.IGNORECASE), re.compile(rf"</{name}\s*>", re.IGNORECASE))
+    for name in ("title", "h1")
+]
 _FORMAT = "2"  # raise it when the same folder gives other pages, so that cached indexes are rebuilt
 
 
@@ -240,11 +244,18 @@ def _links(record: dict[str, Any], place: str) -> list[tuple[str, str]]:
 def text_page(address: str, title: str, text: str, links: list[tuple[str, str]]) -> Page:
     """Plain text as a page: paragraphs at blank lines, each link at its anchor's first mention not yet taken."""
     spans: list[tuple[int, int, str]] = []
+    taken = bytearray(len(text))
+    looked: dict[
+        str, int
+    ] = {}  # no mention of the anchor before this place is free: a page may link thousands of times
     for anchor, target in links:
-        for match in re.finditer(re.escape(anchor), text):
-            if all(match.end() <= start or match.start() >= end for start, end, _ in spans):
-                spans.append((match.start(), match.end(), target))
-                break
+        start = text.find(anchor, looked.get(anchor, 0))
+        while start >= 0 and any(taken[start : start + len(anchor)]):
+            start = text.find(anchor, start + len(anchor))
+        looked[anchor] = end = start + len(anchor) if start >= 0 else len(text)
+        if start >= 0:
+            taken[start:end] = b"\1" * len(anchor)
+            spans.append((start, end, target))
     pieces, position = [], 0
     for start, end, target in sorted(spans):
         pieces.append(html.escape(text[position:start], quote=False))
@@ -290,8 +301,12 @@ def _file_page(path: Path, relative: Path) -> Page:
 def _html_title(source: str) -> str:
     """The text of <title>, else of the first <h1>; "" where there is neither."""
     head = source[:100_000]  # a title stands early; a bound keeps odd files from costing time
-    for element in ("title", "h1"):
-        match = re.search(rf"<{element}\b[^>]*>(.*?)</{element}\s*>", head, re.IGNORECASE | re.DOTALL)
-        if match and (title := " ".join(html.unescape(re.sub(r"<[^>]*>", " ", match.group(1))).split())):
-            return title
+    for opening, closing in _TITLES:
+        # Two searches, and no tag beyond the next "<": one pattern over both would be quadratic for a hostile page.
+        start = opening.search(head)
+        end = closing.search(head, start.end()) if start else None
+        if start and end:
+            title = " ".join(html.unescape(re.sub(r"<[^<>]*>", " ", head[start.end() : end.start()])).split())
+            if title:
+                return title
     return ""

@@ -14,7 +14,9 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any
 
-Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent observations, returns (answer, reason)
+Steps = Generator[str, str, tuple[str, str]]  # yields turns, is sent what the tools said, returns (answer, reason)
+_PART = re.compile(r"^part (\d+) of (\d+)$", re.MULTILINE)
+_AROUND_A_RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
 
 
 class ScriptedAgent:
@@ -32,7 +34,7 @@ class ScriptedAgent:
                 self._steps = self._script(observation)
                 self._last = next(self._steps)
             else:
-                self._last = self._steps.send(observation)
+                self._last = self._steps.send(_AROUND_A_RESULT.sub("", observation))
         except StopIteration as end:
             if end.value is not None:
                 answer, reason = end.value
@@ -51,8 +53,9 @@ def browse(argument: str, reason: str) -> str:
 
 
 def python(code: str, reason: str) -> str:
-    """A turn that runs code."""
-    return f"<think>{reason}</think><python>\n{code}\n</python>"
+    """A turn that runs code; a single line stays on the line of its tags, which is easier to learn."""
+    edge = "\n" if "\n" in code else ""
+    return f"<think>{reason}</think><python>{edge}{code}{edge}</python>"
 
 
 def hit_number(observation: str, title: str) -> int:
@@ -71,5 +74,10 @@ def without_link_numbers(text: str) -> str:
 
 def has_next_part(observation: str) -> bool:
     """Whether the browse tool says that the page goes on ("part 2 of 5")."""
-    part = re.search(r"\bpart (\d+) of (\d+)\b", observation, re.IGNORECASE)
+    part = _PART.search(observation)
     return part is not None and int(part.group(1)) < int(part.group(2))
+
+
+def text_of_part(observation: str) -> str:
+    """The page's text alone, without the title, address and part that the browse tool puts above it."""
+    return _PART.split(observation, maxsplit=1)[-1].strip()

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from aepo_env.agent import Agent
 from aepo_env.tasks import Task
 
 if TYPE_CHECKING:
+    from aepo_env.agent import Agent
     from aepo_env.corpus import Corpus
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+"""No task is in two of them; what else they keep apart (names, places) each kind of world says."""
 
 
 @dataclass(frozen=True)
@@ -25,5 +29,5 @@ class World:
 
     name: str
     tasks: Sequence[Task]
-    oracle: Callable[[Task], Agent]
+    oracle: "Callable[[Task], Agent]"
     corpus: "Corpus | None" = None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aepo_env.protocols.protocol import Answer, Call, Calls, Malformed
-from aepo_env.protocols.tags import TagsProtocol, unbox
+from aepo_env.protocols.tags import TagsProtocol
 from tests.fakes import EchoTool
 
 NAMES = ("search", "browse", "python")
@@ -84,22 +84,6 @@ def test_indentation_of_a_code_block_stays() -> None:
     assert call.argument == "    x = 1\n    print(x)"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("\\boxed{a}", "a"),
-        ("\\boxed{a} or \\boxed{b}", "b"),
-        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
-        ("\\boxed{\\text{New {York}}} .", "\\text{New {York}}"),
-        ("\\boxed{never closed", "never closed"),
-        ("\\boxed{}", ""),
-        ("  no box ", "no box"),
-    ],
-)
-def test_unbox(text: str, expected: str) -> None:
-    assert unbox(text) == expected
-
-
 def test_tags_inside_a_closed_thought_are_thoughts() -> None:
     (call,) = calls("<think>maybe <search>a</search> or <answer>b</answer></think><search>c</search>")
     assert call.argument == "c"
@@ -144,6 +128,7 @@ def test_malformed_turns_say_why(text: str) -> None:
     assert isinstance(parsed, Malformed), parsed
     assert len(parsed.reason) > 10
     assert parsed.reason.endswith(".")
+    assert parsed.reason in PROTOCOL.render(parsed.reason)  # nothing in it is defused: a policy may copy what it reads
 
 
 def test_a_malformed_call_beside_an_answer_is_never_an_answer() -> None:
@@ -155,7 +140,7 @@ def test_a_malformed_call_beside_an_answer_is_never_an_answer() -> None:
 def test_without_tools_only_an_answer_is_asked_for() -> None:
     parsed = TagsProtocol([]).parse("hm")
     assert isinstance(parsed, Malformed)
-    assert "write <answer>" in parsed.reason
+    assert "write an answer" in parsed.reason
 
 
 @given(tagged_text)

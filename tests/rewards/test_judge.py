@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from aepo_env.rewards.judge import judge, judge_prompt, judge_reward, read_judgement
+from aepo_env.env import ToolEnv
+from aepo_env.rewards.judge import JudgeUnavailable, judge, judge_prompt, judge_reward, read_judgement
+from aepo_env.tasks import Task
 from tests.rewards.episodes import finished
 
 
@@ -64,3 +66,18 @@ def test_reward_does_not_judge_a_missing_answer() -> None:
     assert judge_reward(complete)(finished(None, "Paris")).total == 0.0
     assert prompts == []
     assert judge_reward(complete)(finished("Lutetia", "Paris")).total == 1.0
+
+
+def test_an_answer_is_never_wrong_because_the_judge_is_down() -> None:
+    complete, prompts = replies(OSError(), OSError(), ValueError("no JSON"))
+    with pytest.raises(JudgeUnavailable, match="no JSON"):
+        judge_reward(complete, sleep=lambda pause: None)(finished("Lutetia", "Paris"))
+    assert len(prompts) == 3
+
+
+def test_an_environment_whose_judge_is_down_gives_an_invalid_episode() -> None:
+    complete, _ = replies(*[OSError()] * 3)
+    env = ToolEnv([Task("t", "Which?", ("Paris",))], [], judge_reward(complete, sleep=lambda pause: None))
+    env.reset(seed=0)
+    _, reward, terminated, _, info = env.step("<answer>Lutetia</answer>")
+    assert (reward, terminated, info["valid"], info["rewards"]) == (0.0, True, False, {})

@@ -91,6 +91,14 @@ def interpreter(box: LocalBox) -> Iterator[Interpreter]:
         yield fresh
 
 
+@pytest.fixture
+def sibling(box: LocalBox) -> Iterator[Interpreter]:
+    """Another interpreter of the same box, which no attack may touch (attacks.unharmed asks)."""
+    with contextlib.closing(box.start(seed=1)) as other:
+        other.run("secret = 'kept'; open('s', 'w').write('x')", 5.0)
+        yield other
+
+
 def children(process: int) -> set[int]:
     """Live children of a process (zombies left out)."""
     found = set()

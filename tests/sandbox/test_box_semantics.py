@@ -159,6 +159,13 @@ def test_interrupt_of_one_cell_does_not_reach_the_next(interpreter: Interpreter)
         assert interpreter.run("sum(range(20000))", 5.0).status == "ok"
 
 
+def test_cell_that_stops_itself_is_killed_in_time(interpreter: Interpreter) -> None:
+    begun = time.monotonic()
+    result = interpreter.run("import signal; signal.raise_signal(signal.SIGSTOP)", 0.5)
+    assert time.monotonic() - begun < 1.0
+    assert (result.status, result.alive) == ("timeout", False)
+
+
 def test_cell_may_take_the_signal_but_not_for_ever(interpreter: Interpreter) -> None:
     interpreter.run("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", 5.0)
     assert interpreter.run("while True: pass", 0.3)[0::4] == ("timeout", True)
@@ -226,6 +233,16 @@ def test_open_files_keep_their_own_place(interpreter: Interpreter, forked: Calla
     assert answer(interpreter, code) == "('l2\\n', 'cret', 4, None, 'first more')"
     child.run("n = nameless.seek(0), nameless.write('CHILD'), nameless.flush()", 5.0)
     assert answer(interpreter, "n = nameless.seek(0); nameless.read()") == "'secret'"
+
+
+def test_first_file_a_child_opens_follows_its_own_fork(interpreter: Interpreter) -> None:
+    """The number where a grandchild's directory is planted must not be one that the child's file got."""
+    interpreter.run("open('d', 'w').write('l1\\nl2\\n')", 5.0)
+    with contextlib.closing(interpreter.fork(rng="same", seed=0)) as child:
+        child.run("files = [open('d', 'rb', 0) for _ in range(3)]; lines = [file.readline() for file in files]", 5.0)
+        with contextlib.closing(child.fork(rng="same", seed=0)) as grandchild:
+            code = "[file.readline() for file in files]"
+            assert answer(grandchild, code) == answer(child, code) == "[b'l2\\n', b'l2\\n', b'l2\\n']"
 
 
 def test_unflushed_text_is_written_once_by_each(interpreter: Interpreter, forked: Callable[..., Interpreter]) -> None:

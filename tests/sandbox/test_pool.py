@@ -1,6 +1,8 @@
+import contextlib
 import gc
 import os
 import pickle
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from aepo_env.errors import ForkNotSupported
+from aepo_env.sandbox import UnboxedUnsafe
 from aepo_env.sandbox.interpreter import CellResult, SandboxUnavailable
 from aepo_env.sandbox.pool import InterpreterPool, ReplayFailed, Reseed, Session
 from tests.fakes import FakeSandbox
@@ -144,6 +147,20 @@ def test_a_refused_fork_is_rebuilt_by_replay(sandbox: FakeSandbox) -> None:
     assert pool.rebuilt == 1
     assert output(pool, parent, "x")[0] == "5"
     assert pool.started == 2, "the parent goes on in its own interpreter"
+
+
+def test_split_streams_of_interpreters_that_never_fork_are_rebuilt_equal() -> None:
+    """Only a fork gives streams of its own elsewhere; here the rebuilt interpreter starts them anew itself."""
+    unboxed = UnboxedUnsafe()
+    pool = InterpreterPool(unboxed)
+    with contextlib.closing(unboxed):
+        parent = cells(pool, Session(1), "import random; kept = random.random()")
+        first, second, again = (pool.fork(parent, rng="split", seed=seed) for seed in (5, 6, 5))
+        drawn = [output(pool, session, "kept, random.random()")[0] for session in (first, second, again, parent)]
+    assert drawn[0] == drawn[2]
+    assert len(set(drawn)) == 3
+    assert len({text.split(",")[0] for text in drawn}) == 1, "the same past"
+    assert drawn[0].split()[1] == f"{random.Random(5).random()})"
 
 
 def test_a_refused_fork_that_cannot_be_rebuilt_either_is_an_error(sandbox: FakeSandbox) -> None:
@@ -340,6 +357,24 @@ def test_one_session_used_by_two_threads_never_mixes_their_cells(sandbox: FakeSa
 
         with ThreadPoolExecutor(4) as threads:
             assert list(threads.map(go, range(4))) == [f"[{number}]" for number in range(4)]
+
+
+def test_a_busy_interpreter_is_neither_used_nor_forked_nor_evicted(sandbox: FakeSandbox) -> None:
+    sandbox.sleep = 0.5
+    pool = InterpreterPool(sandbox, limit=2)
+    session = cells(pool, Session(1), "x = 5")
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(pool.run, session, "SLEEP", 5.0)
+        while session.handle is not None and not session.handle.busy:
+            time.sleep(0.001)
+        assert output(pool, session, "x")[0] == "5", "rebuilt, since the other is busy"
+        assert pool.fork(session, rng="same", seed=0).handle is None
+        assert output(pool, Session(2), "1")[0] == "1"
+        assert not running.done()
+        result, after = running.result(timeout=5)
+    assert result.status == "ok"
+    assert (pool.forked, pool.started) == (0, 3)
+    assert output(pool, after, "x")[0] == "5"
 
 
 class SlowToLetGo(InterpreterPool):

@@ -77,9 +77,10 @@ def test_refused_calls_are_refused_whatever_their_arguments(machine: str, name: 
 @pytest.mark.parametrize(
     ("name", "refused", "allowed"),
     [
-        ("fcntl", [(0, 8), (0, 10), (0, 15), (7, 8 | 1 << 40)], [(0, 1), (0, 2), (8, 3), (0, 4)]),
+        ("fcntl", [(0, 8), (0, 10), (0, 15), (0, 1024), (7, 8 | 1 << 40)], [(0, 1), (0, 2), (8, 3), (0, 4)]),
         ("ioctl", [(0, 0x8901), (0, 0x8902), (0, 0x5412), (0, 0x541C)], [(0, 0x5401), (0x8901, 0x5413)]),
         ("prctl", [(4,), (22,), (36,), (62,), (0x59616D61,)], [(3,), (15,), (38, 4)]),
+        ("socketpair", [(2,), (16,), (0,), (2**32 - 1,)], [(1,)]),
         ("prlimit64", [(0, 9, 1), (0, 9, 1 << 32), (0, 9, 2**64 - 1)], [(0, 9, 0), (1, 9, 0, 7)]),
     ],
 )
@@ -104,7 +105,7 @@ def test_what_is_newer_than_we_know_does_not_exist(machine: str) -> None:
 
 
 def test_all_other_calls_are_allowed(machine: str) -> None:
-    special = {"clone", "clone3", "tgkill", "rendezvous", *REFUSED}
+    special = {"clone", "clone3", "tgkill", "rendezvous", "socketpair", *REFUSED}
     named = {number_of(name, machine) for name in special}
     wrong = [n for n in range(HIGHEST_KNOWN + 1) if n not in named and decide(machine, n) != ALLOW]
     assert wrong == []

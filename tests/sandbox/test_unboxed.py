@@ -55,6 +55,14 @@ def test_child_left_behind_does_not_hold_the_call(interpreter: Interpreter) -> N
     assert time.monotonic() - begun < 2.0
 
 
+def test_ending_between_two_cells_is_a_result(interpreter: Interpreter, settles: Callable[..., bool]) -> None:
+    timer = "import os, threading\nprint(os.getpid())\nthreading.Timer(0.1, os._exit, (1,)).start()"
+    stat = Path("/proc") / interpreter.run(timer, 5.0).output.strip() / "stat"
+    assert settles(lambda: not stat.exists() or ") Z " in stat.read_text())
+    result = interpreter.run("1 + 1", 5.0)
+    assert (result.status, result.alive) == ("dead", False)
+
+
 def test_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, unboxed: UnboxedUnsafe) -> None:
     monkeypatch.setenv("AEPO_TEST_SECRET", "hunter2")
     with contextlib.closing(unboxed.start(0)) as interpreter:

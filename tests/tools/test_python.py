@@ -206,6 +206,14 @@ def test_a_snapshot_survives_pickling_and_is_rebuilt(sandbox: FakeSandbox) -> No
     assert run(env, "x + 1") == "42"
 
 
+@pytest.mark.parametrize(
+    "settings", [{"seconds": 0}, {"seconds": -1}, {"seconds": float("nan")}, {"output_characters": 0}]
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected seconds > 0 and output_characters >= 1"):
+        PythonTool(**settings)
+
+
 def test_a_fork_that_could_never_run_a_cell_is_refused(sandbox: FakeSandbox) -> None:
     env = python_env(sandbox)
     run(env, "THREAD")
@@ -226,6 +234,22 @@ def test_reset_and_close_give_the_interpreter_back(sandbox: FakeSandbox) -> None
     assert sandbox.live == 0
 
 
+def test_an_interpreter_is_given_back_although_the_old_record_is_kept(sandbox: FakeSandbox) -> None:
+    env = python_env(sandbox)
+    run(env, "x = 1")
+    kept = [env.episode]
+    env.reset()
+    assert sandbox.live == 0
+    run(env, "x = 1")
+    kept.append(env.episode)
+    env.close()
+    assert sandbox.live == 0
+    moment = python_env(sandbox).snapshot()
+    kept.append(moment.episode)
+    moment.release()
+    assert sandbox.live == 0
+
+
 def test_equal_pasts_have_equal_anchors(sandbox: FakeSandbox) -> None:
     tool = PythonTool(InterpreterPool(sandbox))
     states = [tool.call(tool.start(seed), code, CallContext()).state for seed, code in ((1, "1"), (2, "1"), (1, "2"))]
@@ -235,6 +259,12 @@ def test_equal_pasts_have_equal_anchors(sandbox: FakeSandbox) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- which sandbox
+
+
+@pytest.mark.parametrize("settings", [{"seconds": 0}, {"seconds": -1.0}, {"output_characters": 0}])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Expected seconds > 0 and output_characters >= 1"):
+        PythonTool("unboxed_unsafe", **settings)
 
 
 def test_a_sandbox_is_named_or_given_as_a_pool() -> None:

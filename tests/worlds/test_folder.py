@@ -81,6 +81,22 @@ def test_links_take_the_first_free_mention():
     assert '<a href="https://a/1">New York</a> and <a href="https://a/2">York</a>.' in source
 
 
+def test_a_page_of_many_links_is_written_in_time():
+    started = time.monotonic()
+    source = text_page("https://a/0", "T", "a b " * 20_000, [("a", "https://a/1"), ("b a", "https://a/2")] * 5_000).html
+    assert time.monotonic() - started < 5
+    assert source.count("<a ") == 10_000
+
+
+@pytest.mark.parametrize("source", ["<title>" * 14_000, "<h1 " * 25_000, "<title>" + "<" * 90_000 + "</title>"])
+def test_titles_of_hostile_pages_are_found_in_time(source, tmp_path):
+    (tmp_path / "a.html").write_text(source)
+    started = time.monotonic()
+    pages = list(read_pages(tmp_path))
+    assert time.monotonic() - started < 2
+    assert pages[0].title
+
+
 def test_questions_are_read(folder):
     first, second = folder_world(folder).tasks
     assert (first.id, first.answers, first.family) == ("q1", ("Oslo",), "folder/hand")
@@ -89,8 +105,12 @@ def test_questions_are_read(folder):
     assert second.id == read_questions(folder / "questions.jsonl")[1].id
 
 
-def test_questions_may_be_given(folder):
-    (folder / "questions.jsonl").unlink()
+def test_questions_may_be_given(folder, tmp_path):
+    (folder / "questions.jsonl").rename(tmp_path / "mine.jsonl")
+    assert [task.answers for task in folder_world(folder, questions=tmp_path / "mine.jsonl").tasks] == [
+        ("Oslo",),
+        ("poems",),
+    ]
     tasks = [Task("x", "Who?", ("Ada",))]
     assert list(folder_world(folder, questions=tasks).tasks) == tasks
     assert list(folder_world(folder, questions=[]).tasks) == []

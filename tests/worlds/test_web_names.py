@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from aepo_env.search.words import title_key
 from aepo_env.worlds.web.difficulty import PRESETS
-from aepo_env.worlds.web.names import SHARED_WORDS, SPLITS, Namer, name_word, slug, split_of
+from aepo_env.worlds.web.names import SHARED_WORDS, Namer, name_word, slug, split_of
+from aepo_env.worlds.world import SPLITS
 from tests.worlds.web_help import graph, pages
 
 
@@ -52,6 +54,14 @@ def test_a_word_has_one_split_whatever_the_seed():
 def test_titles_are_unique_also_as_addresses(difficulty):
     titles = graph(difficulty).titles
     assert len({slug(title) for title in titles}) == len(titles)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_two_names_are_the_same_but_for_signs(split):
+    """A reward could not tell "Keld Mill II" from "Keld Mill (II)"."""
+    world = graph("hard", split, pages=2500)
+    names = [title_key(name) for name in (*world.titles, *world.aliases.values())]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("difficulty", list(PRESETS))

@@ -6,7 +6,7 @@ import pytest
 
 from aepo_env.agent import Oracle, play
 from aepo_env.env import ToolEnv
-from aepo_env.episode import StopReason
+from aepo_env.episode import Limits, StopReason
 from aepo_env.rewards.reward import Score
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.search import SearchTool
@@ -59,6 +59,19 @@ def test_the_rarer_families_are_solved_too(family):
         episode = play(env, Oracle(env), options={"task": index})
         assert episode.task.family == f"web/{family}"
         assert episode.answer in episode.task.answers, episode.response()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_pages_in_many_parts_are_read_to_the_end(links):
+    made = world("hard", "train")
+    tools = [SearchTool(made.corpus, 5, 100), BrowseTool(made.corpus, 300, links), Calculator()]
+    env = ToolEnv(made.tasks, tools, exact, world=made, limits=Limits(turns=80, tool_calls=80))
+    parts = 0
+    for index in range(25):
+        episode = play(env, Oracle(env), options={"task": index})
+        assert episode.answer in episode.task.answers, episode.response()
+        parts += episode.response().count("<browse>next</browse>")
+    assert parts > 25
 
 
 def test_turns_are_short_regular_and_in_the_protocol():

@@ -1,5 +1,6 @@
 """Pages: what they must be made of, and that every fact of the graph can be read from them."""
 
+import hashlib
 import html as html_module
 import re
 from urllib.parse import urljoin
@@ -12,6 +13,7 @@ from aepo_env.worlds.web import generated_web, web_pages
 from aepo_env.worlds.web.pages import article_address, list_address
 from aepo_env.worlds.web.reading import listed_entries, read_value
 from aepo_env.worlds.web.relations import RELATIONS
+from aepo_env.worlds.web.world import VERSION
 from tests.worlds.web_help import graph, hrefs, pages, world
 
 DIFFICULTIES = ["tiny", "easy", "medium", "hard"]
@@ -96,9 +98,7 @@ def test_equal_names_have_a_page_that_lists_them_and_differ_in_facts():
 
 def test_pages_are_well_formed_and_escaped():
     awkward = 0
-    for page in pages("hard").values():
-        if not page.html:
-            continue
+    for page in [page for page in pages("hard").values() if page.html][::3]:
         soup = BeautifulSoup(page.html, "html.parser")
         assert soup.title is not None
         assert soup.title.get_text() == page.title
@@ -107,7 +107,7 @@ def test_pages_are_well_formed_and_escaped():
         assert not re.search(r"&(?!amp;|lt;|gt;|quot;|#\d+;|#x[0-9a-f]+;)", page.html)
         assert not re.search(r"\{[so xabk]\}", page.html)
         awkward += "&amp;" in page.html
-    assert awkward > 10
+    assert awkward > 3
 
 
 def test_clutter_surrounds_pages_of_medium_and_not_of_tiny():
@@ -127,6 +127,15 @@ def test_what_the_index_holds_is_what_the_reader_reads():
     for number, (address, _, text) in enumerate(corpus.pages()):
         if number % 7 == 0:
             assert text == plain_text(pages("hard")[address].html)
+
+
+def test_pages_of_a_version_never_change():
+    """Cached indexes go by the version. Also the same on every version of Python: this number was made once."""
+    total = hashlib.sha256()
+    for level in DIFFICULTIES:
+        for page in web_pages(pages=60, difficulty=level, seed=7, split="test"):
+            total.update(repr(tuple(page)).encode())
+    assert (VERSION, total.hexdigest()[:16]) == (3, "f8161f9745d649b5"), "raise VERSION, then write both here"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from aepo_env.worlds.web.graph import Graph
 from aepo_env.worlds.web.world import web_graph
 from aepo_env.worlds.world import World
 
-PAGES = 400
+PAGES = 300
 
 _folder = tempfile.TemporaryDirectory(prefix="aepo-web-tests-")
 

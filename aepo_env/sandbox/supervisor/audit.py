@@ -2,7 +2,8 @@
 
 The parent's code may have run inside the fork (at-fork hooks), so nothing the child says counts. Found things are
 refused by name: threads, descriptors of the parent's directory, control socket or output, any pipe, socket, epoll,
-eventfd (they would be one object in two branches), memory maps that are shared or show the parent's files, and a
+eventfd (they would be one object in two branches), files of /proc (/proc/self/mem goes on showing the parent), standard
+streams and control socket other than those planted, memory maps that are shared or show the parent's files, and a
 working directory in the parent's tree.
 
 Left out: two branches can pass bits through file locks or a common offset of a read-only system file that a parent
@@ -10,15 +11,12 @@ opened and its at-fork hook withheld from reopening; both ends of that are the s
 """
 
 import os
-import re
 import time
 
 from . import kernel
 from .branch import CONTROL, WORK, Branch
 
 _STOP_SECONDS = 1.0
-# address range, permissions, offset, device, inode, path
-_MAP_LINE = re.compile(rb"^\S+ ..(?:.)(.) \S+ (\S+) (\d+) *(.*)$", re.MULTILINE)
 
 
 def wait_until_stopped(branch: Branch) -> bool:
@@ -41,7 +39,8 @@ def live_threads(branch: Branch) -> int:
 
 def mapped_devices(process: int) -> frozenset[bytes]:
     """Devices of the files a process maps. Asked of the template: these hold the read-only system files."""
-    return frozenset(device for _, device, inode, _ in _maps(process) if inode != b"0")
+    fields = (line.split(None, 5) for line in _maps(process).splitlines())
+    return frozenset(device for _, _, _, device, inode, *_ in fields if inode != b"0")
 
 
 def find_shared(child: Branch, parent: Branch, system_devices: frozenset[bytes]) -> str:
@@ -68,23 +67,33 @@ def _shared_descriptor(child: Branch, parent: Branch, table_size: int) -> str:
             return f"descriptor {number}, in the parent's directory ({link})"
         if (found.st_dev, found.st_ino) in parent.ends.private_inodes:
             return f"descriptor {number}, the parent's control socket or output"
-        if number > CONTROL and number != WORK and not link.startswith("/"):
+        if number <= CONTROL:
+            # hooks run before the planting, but a replaced function of the agent's may have changed it again
+            planted = link == "/dev/null" if number == 0 else (found.st_dev, found.st_ino) in child.ends.private_inodes
+            if not planted:
+                return f"descriptor {number}, {link}"
+        elif number == WORK:
+            if found.st_dev != child.ends.device:
+                return f"descriptor {number}, {link}"
+        elif not link.startswith("/") or link.startswith("/proc/"):
             return f"descriptor {number}, {link}"
     return ""
 
 
 def _shared_map(child: Branch, parent: Branch, system_devices: frozenset[bytes]) -> str:
     """Shared maps, but for read-only system files (libc maps one for character sets); and any map of parent's files."""
-    parents = b"%02x:%02x" % (os.major(parent.ends.device), os.minor(parent.ends.device))
-    for sharing, device, _, path in _maps(child.process):
-        if device == parents:
-            return "a memory map of a file in the parent's directory"
-        if sharing == b"s" and device not in system_devices:
-            return f"shared memory ({path.decode('utf-8', 'replace') or 'anonymous'})"
+    maps = _maps(child.process)
+    if b" %02x:%02x " % (os.major(parent.ends.device), os.minor(parent.ends.device)) in maps:
+        return "a memory map of a file in the parent's directory"
+    for line in maps.splitlines():
+        if line.partition(b" ")[2][3:4] == b"s":  # permissions as in "rw-s"
+            _, _, _, device, _, *path = line.split(None, 5)
+            if device not in system_devices:
+                return f"shared memory ({b''.join(path).decode('utf-8', 'replace') or 'anonymous'})"
     return ""
 
 
-def _maps(process: int) -> list[tuple[bytes, bytes, bytes, bytes]]:
-    """(shared or private, device, inode, path) of every memory map of a process."""
+def _maps(process: int) -> bytes:
+    """/proc/PID/maps, a line for each: addresses, permissions, offset, device, inode, path. A child has hundreds."""
     with open(f"/proc/{process}/maps", "rb") as maps:
-        return _MAP_LINE.findall(maps.read())
+        return maps.read()

@@ -5,6 +5,7 @@ the listed packages under /packages, a minimal /dev, /proc of its own process na
 and /tmp. Nothing of /etc, /home, /root, /var; an environment of a dozen fixed variables; no network device at all.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -62,11 +63,15 @@ def launch(plan: BoxPlan) -> Launched:
         (os.POSIX_SPAWN_DUP2, their_errors, 2),
         (os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL),
     ]
+    # All branches together may ask for more memory than there is. The kernel must then kill one of them, not the
+    # largest process, the trainer. Nobody inside the box can change it.
+    before = _set_kill_order("1000")
     try:
         process = os.posix_spawn(plan.bubblewrap, _command(plan), {}, file_actions=actions)
     except OSError as failure:
         raise LaunchFailed(f"{plan.bubblewrap} cannot be started: {failure}") from failure
     finally:
+        _set_kill_order(before)
         theirs.close()
         os.close(their_errors)
     pidfd = os.pidfd_open(process)
@@ -83,6 +88,16 @@ def launch(plan: BoxPlan) -> Launched:
         os.close(errors)
         ours.close()
     return Launched(process, pidfd, listener)
+
+
+def _set_kill_order(score: str) -> str:
+    """How readily the kernel kills this process, and what it starts, when memory runs out; returns what it was."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+", encoding="ascii") as order:
+        before = order.read()
+        order.write(score)
+        order.flush()
+        return before
+    return score
 
 
 def _command(plan: BoxPlan) -> list[str]:
@@ -130,6 +145,8 @@ def _configuration(plan: BoxPlan) -> bytes:
         # second layer only: the kernel counts these for the whole box, and not at all for real root
         "NPROC": limits.branches * limits.threads + 64,
         "CORE": 0,
+        # timers too; counted for the whole box, and else against the trainer's own
+        "SIGPENDING": limits.branches * 16,
         "MSGQUEUE": 0,
         "MEMLOCK": 0,
     }

@@ -17,7 +17,7 @@ class BoxLimits:
     code_characters: the longest cell.
     """
 
-    branches: int = 64
+    branches: int = 256
     memory_mb: int = 1024
     cpu_seconds: int = 600
     cell_seconds: float = 120.0

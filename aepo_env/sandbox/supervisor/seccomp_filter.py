@@ -4,8 +4,7 @@
 code runs, and hands the listener of its notifications to the supervisor (gate.py decides them).
 
 It is a deny-list plus ENOSYS for every call newer than the known ones: enough for Python, numpy and threads. What it
-leaves out: a kernel bug reachable through an allowed call. Measured design: shared page "A live, forkable, sandboxed
-Python per rollout branch", section 2.
+leaves out: a kernel bug reachable through an allowed call.
 """
 
 import errno
@@ -42,11 +41,15 @@ REFUSED = (
     # these take a sibling's process id and slow it down
     *("setpriority", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr", "ioprio_set"),
     *("migrate_pages", "move_pages"),
-    # network and memory shared by name; socketpair stays, asyncio needs it
+    # network and memory shared by name; socketpair stays, asyncio needs it. setsockopt goes: by SO_PASSCRED a socket of
+    # a pair gets an abstract name, under which siblings can send it their descriptors
     *("socket", "bind", "connect", "listen", "shmget", "msgget", "semget", "mq_open", "memfd_create", "memfd_secret"),
+    "setsockopt",
     # namespaces and mounts
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "move_mount", "fsopen", "fsconfig"),
     *("fsmount", "fspick", "mount_setattr", "name_to_handle_at", "open_by_handle_at", "fanotify_init"),
+    # counted for the whole user, so that cells could use up the trainer's; and what keeps all disks busy
+    *("inotify_init", "inotify_init1", "sync", "syncfs"),
     # large or privileged kernel interfaces
     *("bpf", "perf_event_open", "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup", "io_uring_enter"),
     *("io_uring_register", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "quotactl"),
@@ -57,14 +60,18 @@ REFUSED = (
 )
 
 # call: (which argument, its refused values). F_SETOWN, F_SETSIG, F_SETOWN_EX and FIOSETOWN, SIOCSPGRP would make the
-# kernel send any signal, SIGKILL too, to a sibling when a pipe becomes readable: kill() by another name.
+# kernel send any signal, SIGKILL too, to a sibling when a pipe becomes readable: kill() by another name. F_SETLEASE on
+# a file that the trainer owns would hold up the trainer when it writes there.
 REFUSED_ARGUMENTS = {
     # PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SCHED_CORE, PR_SET_PTRACER
     "prctl": (0, (4, 22, 36, 62, 0x59616D61)),
-    "fcntl": (1, (8, 10, 15)),
+    "fcntl": (1, (8, 10, 15, 1024)),
     # FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX
     "ioctl": (1, (0x8901, 0x8902, 0x5412, 0x541C)),
 }
+
+# call: (which argument, its only value allowed). Other families than AF_UNIX have the kernel load their modules.
+ALLOWED_ARGUMENT = {"socketpair": (0, 1)}
 
 
 class _Program:
@@ -114,6 +121,12 @@ def build_filter(machine: str = MACHINE) -> bytes:
         for value in values:
             block.answer_if(_IF_EQUAL, value, refuse)
         block.answer(ALLOW)
+        program.block_for(required_number(name, machine), block)
+    for name, (argument, value) in ALLOWED_ARGUMENT.items():
+        block = _Program()
+        block.load(_ARGUMENTS + 8 * argument)
+        block.answer_if(_IF_EQUAL, value, ALLOW)
+        block.answer(refuse)
         program.block_for(required_number(name, machine), block)
     program.block_for(required_number("prlimit64", machine), _reading_limits_only(refuse))
     program.block_for(required_number("clone", machine), _clone_rule(refuse))

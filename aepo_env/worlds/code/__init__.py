@@ -15,8 +15,8 @@ from typing import Literal
 
 from aepo_env.worlds.code.difficulty import DIFFICULTIES, Difficulty
 from aepo_env.worlds.code.oracle import code_oracle
-from aepo_env.worlds.code.tasks import CodeTasks, Split
-from aepo_env.worlds.world import World
+from aepo_env.worlds.code.tasks import CodeTasks
+from aepo_env.worlds.world import Split, World
 
 __all__ = ["Difficulty", "generated_code"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aepo_env.agent import Agent
 from aepo_env.tasks import Task
+from aepo_env.worlds.script import ScriptedAgent, Steps, python
 
 # A parameter in an opened message: quoted text, an ISO date, or a number.
 PARAMETER = re.compile(r"'([^']*)'|(\d{4}-\d{2}-\d{2})|(\d+)")
@@ -22,21 +23,20 @@ class CodeOracle:
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self._plan = plan
-        self._calls = 0
+        self._agent = ScriptedAgent(self._solve)
 
     def act(self, observation: str, info: dict[str, Any]) -> str:
         """The next turn: a cell, or the answer once the last cell has printed it."""
-        self._calls += 1
-        if self._calls == 1:
-            return _cell("Compute it.", self._plan["first"])
-        printed = printed_text(observation)
-        if self._calls == 2 and self._plan["branches"]:
-            code = self._plan["branches"].get(printed)
-            return _cell("Go on.", code) if code else _answer(printed)
-        if self._calls == 2 and self._plan["then"]:
-            code = filled(self._plan["then"], self._plan["reads"], printed)
-            return _cell("Now the second question.", code) if code else _answer(printed)
-        return _answer(printed)
+        return self._agent.act(observation, info)
+
+    def _solve(self, question: str) -> Steps:
+        printed = printed_text((yield python(self._plan["first"].rstrip(), "Compute it.")))
+        code, reason = self._plan["branches"].get(printed, ""), "Go on."
+        if self._plan["then"]:
+            code, reason = filled(self._plan["then"], self._plan["reads"], printed), "Now the second question."
+        if code:
+            printed = printed_text((yield python(code.rstrip(), reason)))
+        return printed, "That is it."
 
 
 def code_oracle(task: Task) -> Agent:
@@ -59,11 +59,3 @@ def filled(template: str, names: list[str], message: str) -> str:
     if len(values) < len(names):
         return ""
     return Template(template).substitute(dict(zip(names, values, strict=False)))
-
-
-def _cell(thought: str, code: str) -> str:
-    return f"<think>{thought}</think><python>{code.rstrip()}</python>"
-
-
-def _answer(value: str) -> str:
-    return f"<think>That is it.</think><answer>\\boxed{{{value}}}</answer>"

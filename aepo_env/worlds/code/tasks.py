@@ -7,7 +7,7 @@ equal, whatever their seeds.
 
 from collections.abc import Sequence
 from random import Random
-from typing import Literal, overload
+from typing import overload
 from zlib import crc32
 
 from aepo_env.tasks import Task
@@ -15,9 +15,7 @@ from aepo_env.worlds.code import dates, number_theory, table, text, tiny
 from aepo_env.worlds.code.difficulty import Difficulty
 from aepo_env.worlds.code.draft import Draft, draft_puzzle
 from aepo_env.worlds.code.puzzle import Kind
-
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+from aepo_env.worlds.world import SPLITS, Split
 
 LENGTH = 10_000_000  # a sequence needs a length; this one is longer than any training
 

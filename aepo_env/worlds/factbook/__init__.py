@@ -11,19 +11,19 @@ Left out: maps and pictures, and every fact whose text is not one clean value.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, overload
+from typing import overload
 
 from aepo_env.agent import Agent
 from aepo_env.corpus import Corpus, cached_corpus
 from aepo_env.tasks import Task
 from aepo_env.worlds.factbook.oracle import FactbookOracle
-from aepo_env.worlds.factbook.plans import FAMILIES, SPLITS, Plan, all_plans
+from aepo_env.worlds.factbook.plans import FAMILIES, Plan, all_plans
 from aepo_env.worlds.factbook.questions import make_task, plan_id
 from aepo_env.worlds.factbook.site import RENDERING, site_pages
-from aepo_env.worlds.factbook.source import FactbookMissing, package_version
-from aepo_env.worlds.world import World
+from aepo_env.worlds.factbook.source import package_version
+from aepo_env.worlds.world import SPLITS, Split, World
 
-__all__ = ["DEFAULT_MIX", "FAMILIES", "FactbookMissing", "FactbookTasks", "factbook_corpus", "factbook_world"]
+__all__ = ["DEFAULT_MIX", "FAMILIES", "FactbookTasks", "factbook_corpus", "factbook_world"]
 
 DEFAULT_MIX: Mapping[str, int] = {
     "factbook/1-hop": 10,
@@ -35,9 +35,7 @@ DEFAULT_MIX: Mapping[str, int] = {
 }
 
 
-def factbook_world(
-    *, split: Literal["train", "dev", "test"] = "train", seed: int = 0, mix: Mapping[str, int] | None = None
-) -> World:
+def factbook_world(*, split: Split = "train", seed: int = 0, mix: Mapping[str, int] | None = None) -> World:
     """The Factbook and the questions of one split.
 
     Args:
@@ -46,7 +44,7 @@ def factbook_world(
         mix: how many of each family in a round, by name (`FAMILIES`); {"factbook/2-hop": 1} gives that family alone.
 
     Raises:
-        FactbookMissing: the package with the data is not installed; the message names the extra.
+        MissingExtra: the package with the data is not installed; the message names the extra.
         ValueError: an unknown split or family.
     """
     tasks = FactbookTasks(split, seed, DEFAULT_MIX if mix is None else mix)

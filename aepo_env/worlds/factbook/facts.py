@@ -244,7 +244,7 @@ def name_codes() -> dict[str, str]:
 
 @cache
 def load_facts() -> dict[str, Place]:
-    """All places but the unions, by code. Raises FactbookMissing, naming the extra."""
+    """All places but the unions, by code. Raises MissingExtra, naming the extra."""
     codes = name_codes()
     return {code: _place(profile, codes) for code, profile in load_profiles().items() if code not in UNIONS}
 

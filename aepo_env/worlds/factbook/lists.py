@@ -21,7 +21,7 @@ RANKINGS = {
     "median_age": "Places by median age",
     "height": "Places by elevation of the highest point",
 }
-# Tables from a distinguishing fact back to its place: relation, the list's title, its heads.
+# Tables from a distinguishing fact back to its place: relation and the list's title.
 DIRECTORIES = {
     "capital": "Capitals of the world",
     "domain": "Internet country codes",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from aepo_env.search.snippet import clean as clean_line
+from aepo_env.text import clean
 
 
 class Inline(NamedTuple):
@@ -70,7 +70,7 @@ class Body:
     def bullets(self, items: Iterable[Inline]) -> None:
         listed = list(items)
         self._html.append("<ul>" + "".join(f"<li>{item.html}</li>" for item in listed) + "</ul>")
-        self._lines += [f"- {clean_line(item.text)}" for item in listed]
+        self._lines += [f"- {clean(item.text)}" for item in listed]
 
     def table(self, rows: Iterable[Sequence[Inline]], *, headed: bool = False) -> None:
         """Rows of cells. headed: the first cell of each row is its head, and there are two."""
@@ -79,10 +79,10 @@ class Body:
             names = ("th", *["td"] * (len(cells) - 1)) if headed else ["td"] * len(cells)
             html = "".join(f"<{name}>{cell.html}</{name}>" for name, cell in zip(names, cells, strict=True))
             lines.append(f"<tr>{html}</tr>")
-            self._lines.append((": " if headed else " | ").join(clean_line(cell.text) for cell in cells))
+            self._lines.append((": " if headed else " | ").join(clean(cell.text) for cell in cells))
         self._html.append("<table>\n" + "\n".join(lines) + "\n</table>")
 
     def _add(self, html: str, mark: str, text: str) -> None:
         self._html.append(html)
-        if line := clean_line(text):
+        if line := clean(text):
             self._lines.append(mark + line)

@@ -1,4 +1,9 @@
-"""How places are named: in a sentence, in a title, in an address."""
+"""How places are named: in a sentence, in a title, in an address.
+
+    in_sentence("Netherlands"), section_title("Netherlands", "Geography"), slug("Côte d'Ivoire")
+
+Left out: where the titles themselves come from (`source`) and whole addresses (`site`).
+"""
 
 import re
 import unicodedata

@@ -4,7 +4,8 @@
 
 It knows the plan (what the question names, which fact to ask for in which order) and how the site is built (which list
 holds capitals, on which section page an elevation stands). Every value, and every place it goes on to, it reads from
-the tools' answers. Sums and quotients go through the python tool.
+the tools' answers. Sums and quotients go through the python tool. It needs the tools search and browse, and python for
+arithmetic and for counting over a region. Left out: other ways to the same answer.
 """
 
 import re

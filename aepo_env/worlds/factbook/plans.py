@@ -18,9 +18,9 @@ from typing import NamedTuple
 from aepo_env.worlds.factbook.facts import REGIONS, RELATIONS, Fact, Place, load_facts
 from aepo_env.worlds.factbook.lists import DIRECTORIES, currency_users, region_places, region_ranking
 from aepo_env.worlds.factbook.source import load_profiles
+from aepo_env.worlds.world import SPLITS
 
 FAMILIES = tuple(f"factbook/{name}" for name in ("1-hop", "2-hop", "3-hop", "comparison", "counting", "arithmetic"))
-SPLITS = ("train", "dev", "test")
 _SPLIT_BOUNDS = (60, 80, 100)  # hundredths of the places: enough of each for 500 questions of each family
 _MOST_NEIGHBOURS = 6  # each is a page to open
 _PARTNERS = 8  # other places that each place is paired with
@@ -227,20 +227,23 @@ def _comparisons(code: str) -> Iterator[Plan]:
 
 
 def _asked_of_winner(form: str, chain: tuple[Step, ...], codes: list[str], by: str, most: bool) -> Iterator[Plan]:
-    """Asks for a further fact of the winner, and only one that no other candidate shares."""
+    """Asks for further facts of the winner, and only for such as no other candidate shares."""
     facts = load_facts()
     best = winner(codes, by, most)
     if not best:
         return
     told = {by, "peak"} if by == "height" else {by}
     other = codes[1] if form == "pair" else ""
-    plans = []
-    for ask, fact in facts[best].values.items():
-        rivals = {facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values}
-        if ask not in told and fact.answers[0] not in rivals and not _given_away(chain, other, ask, best):
-            plans.append(Plan("factbook/comparison", form, chain, ask, by, most, other))
-    # There are far more pairs than neighbourhoods: a fixed draw keeps the two forms in balance.
-    yield from plans if form == "neighbours" else sorted(plans, key=_drawn)[:2]
+    asks = list(facts[best].values)
+    # There are far more pairs than neighbourhoods: a fixed draw of two asks each keeps the two forms in balance.
+    left = len(asks) if form == "neighbours" else 2
+    first = hashlib.sha256(f"{codes} {by}".encode()).digest()[0] % len(asks)
+    for ask in (*asks[first:], *asks[:first]):
+        answer = facts[best].values[ask].answers[0]
+        rivals = [facts[code].values[ask].answers[0] for code in codes if code != best and ask in facts[code].values]
+        if left and ask not in told and answer not in rivals and not _given_away(chain, other, ask, best):
+            left -= 1
+            yield Plan("factbook/comparison", form, chain, ask, by, most, other)
 
 
 def _counts(code: str) -> Iterator[Plan]:

@@ -1,6 +1,6 @@
 """The Factbook as a web site: pages of places, of their sections, of regions, currencies, organisations, and ranks.
 
-    for page in site_pages(): ...                    # some 3,400 pages, in a fixed order
+    for page in site_pages(): ...                    # some 3,300 pages and 200 redirects, in a fixed order
     place_address("fr"), place_address("fr", "Geography")
 
 A place's own page has a table of its main facts, its land borders as links, and its background; each section of the
@@ -48,12 +48,12 @@ def place_title(code: str, section: str = MAIN) -> str:
 
 
 def list_address(title: str) -> str:
-    """The address of a list page ("Countries of Africa")."""
+    """The address of a list page ("Places of Africa")."""
     return f"{SITE}lists/{slug(title)}.html"
 
 
 def site_pages() -> Iterator[Page]:
-    """All pages and redirects. Raises FactbookMissing, naming the extra."""
+    """All pages and redirects. Raises MissingExtra, naming the extra."""
     profiles, facts = load_profiles(), load_facts()
     for code, profile in profiles.items():
         sections = [name for name in profile.sections if name != "Introduction"]

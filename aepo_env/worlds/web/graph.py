@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aepo_env.worlds.web.difficulty import Difficulty
-from aepo_env.worlds.web.names import MAX_SAME_NAME, Namer, Split, numbered
+from aepo_env.worlds.web.names import MAX_SAME_NAME, Namer, numbered
 from aepo_env.worlds.web.relations import RELATIONS, relations_of
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
+from aepo_env.worlds.world import Split
 
 UNSTATED = -1
 FEWEST_ARTICLES = 24
@@ -122,7 +123,7 @@ def _name_all(graph: Graph, namer: Namer) -> None:
                 model = rng.randrange(members.start, entity)
                 way = rng.choice(graph.difficulty.namesake_ways)
                 if way == "same":
-                    title = _same_name(graph, bare, model, entity)
+                    title = _same_name(graph, namer, bare[model], model, entity)
                 else:
                     title = namer.namesake(bare[model], kind, way)
                 if title is not None:
@@ -136,12 +137,12 @@ def _name_all(graph: Graph, namer: Namer) -> None:
                 graph.aliases[entity] = namer.plain_word()
 
 
-def _same_name(graph: Graph, bare: list[str], model: int, entity: int) -> str | None:
-    """Number the model and its new equal; None when there are too many of that name already."""
-    name = bare[model]
-    bearers = graph.same_name.setdefault(name, [model])
-    if len(bearers) >= MAX_SAME_NAME:
+def _same_name(graph: Graph, namer: Namer, name: str, model: int, entity: int) -> str | None:
+    """Number the model and its new equal; None when there are too many of that name, or the number is taken."""
+    bearers = graph.same_name.get(name, [model])
+    if len(bearers) >= MAX_SAME_NAME or not namer.take(numbered(name, len(bearers))):
         return None
+    graph.same_name[name] = bearers
     bearers.append(entity)
     graph.titles[model] = numbered(name, bearers.index(model))
     return numbered(name, len(bearers) - 1)

@@ -12,14 +12,11 @@ made-up word looks like one now and then does no harm.
 import random
 import re
 import zlib
-from typing import Literal
 
 from aepo_env.search.words import STOP_WORDS
 from aepo_env.worlds.web.difficulty import Difficulty
 from aepo_env.worlds.web.schema import KINDS, WORDS
-
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+from aepo_env.worlds.world import Split
 
 _CONSONANTS = (*"bdfghklmnprstvz", "br", "dr", "gr", "kl", "kr", "pl", "st", "th", "tr")
 _VOWELS = "aeiou"
@@ -77,9 +74,9 @@ class Namer:
         """A name word of this split; its length is drawn when not given."""
         return name_word(self._rng, self._split, syllables or self._rng.randint(*self._difficulty.syllables))
 
-    def _take(self, title: str) -> bool:
-        """Reserve a title; False when it (or one with the same address) was given before."""
-        key = slug(title)
+    def take(self, title: str) -> bool:
+        """Reserve a title; False when it, or one that differs in signs alone ("Keld II", "Keld (II)"), was given."""
+        key = slug(title).replace("-", "_")
         if key in self._taken:
             return False
         self._taken.add(key)
@@ -92,7 +89,7 @@ class Namer:
             extra = attempt // 50  # one more syllable whenever fifty names in a row were taken
             first = self._rng.choice(self._first_names) if kind == "person" else self._longer_word(extra)
             title = self._rng.choice(patterns).format(a=first, b=self._longer_word(extra))
-            if self._take(title):
+            if self.take(title):
                 return title
         raise RuntimeError(f"Found no free name for a {kind} in 1,000 tries.")
 
@@ -103,7 +100,7 @@ class Namer:
         """A one-word title that nothing else has: for second names."""
         for _ in range(1000):
             word = self.word(self._rng.randint(3, 4))
-            if self._take(word):
+            if self.take(word):
                 return word
         raise RuntimeError("Found no free second name in 1,000 tries.")
 
@@ -111,7 +108,7 @@ class Namer:
         """A title that is nearly `title`, made the given way ("same" is not a title's matter); None if none is free."""
         for _ in range(20):
             candidate = self._variant(title, kind, way)
-            if candidate is not None and candidate != title and self._take(candidate):
+            if candidate is not None and candidate != title and self.take(candidate):
                 return candidate
         return None
 

@@ -14,15 +14,13 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
 from aepo_env.tasks import Task
+from aepo_env.worlds.script import ScriptedAgent, Steps, browse, has_next_part, python, search, text_of_part
 from aepo_env.worlds.web.reading import listed_entries, read_value, without_marks
 from aepo_env.worlds.web.relations import RELATIONS
 
 Result = TypeVar("Result")
 Turns = Generator[str, str, Result]
-"""Yields turns, is sent what the environment answered, and returns a result."""
-
-_RESULT = re.compile(r"\A<result>\n?|\n?</result>\s*\Z")
-_PART = re.compile(r"\bpart (\d+) of (\d+)\b", re.IGNORECASE)
+"""Yields turns, is sent what the tools said, and returns a result."""
 
 
 class _Hit(NamedTuple):
@@ -42,9 +40,7 @@ class WebOracle:
 
     def __init__(self, task: Task):
         self._plan: dict[str, Any] = task.metadata["plan"]
-        self._turns = self._solve()
-        self._is_started = False
-        self._last_turn = ""
+        self._agent = ScriptedAgent(self._solve)
         self._thought = ""  # what the last result taught; becomes the next turn's thought
         self._hits: list[_Hit] = []  # of the last search
         self._snippets: dict[str, str] = {}
@@ -52,19 +48,11 @@ class WebOracle:
 
     def act(self, observation: str, info: dict[str, Any]) -> str:
         """The next turn. `observation` is what the environment said last (at first the question)."""
-        try:
-            if self._is_started:
-                self._last_turn = self._turns.send(_RESULT.sub("", observation))
-            else:
-                self._is_started = True
-                self._last_turn = next(self._turns)
-        except StopIteration:
-            pass  # the answer was not taken as an answer: say it again
-        return self._last_turn
+        return self._agent.act(observation, info)
 
     # ---- what to do with the values
 
-    def _solve(self) -> Turns[None]:
+    def _solve(self, question: str) -> Steps:
         operation = self._plan["operation"]
         try:
             if operation == "lookup":
@@ -77,7 +65,7 @@ class WebOracle:
                 answer = yield from self._calculate()
         except _Lost:
             self._thought, answer = "I did not find it.", "unknown"
-        yield f"<think>{self._thought}</think><answer>\\boxed{{{answer}}}</answer>"
+        return answer, self._thought
 
     def _compare(self) -> Turns[str]:
         """The further fact of the entity with the largest or smallest measure."""
@@ -113,7 +101,7 @@ class WebOracle:
         for walk in self._plan["walks"]:
             values.append((yield from self._follow(walk)))
         code = self._plan["expression"].format(**dict(zip("xyz", values, strict=False)))
-        output = yield f"<think>{self._thought}</think><python>print({code})</python>"
+        output = yield python(f"print({code})", self._thought)
         numbers = re.findall(r"-?\d+", output)
         if not numbers:
             raise _Lost
@@ -151,12 +139,16 @@ class WebOracle:
             # The page of that name lists its bearers, also those that the search did not bring up.
             bearers: list[str] = re.findall(rf"\b{re.escape(name)} \([IVX]+\)", self._snippets.get(name, ""))
             for title in [hit.title for hit in self._hits if hit.title.startswith(f"{name} (")] + bearers:
-                if title not in tried:
-                    tried.add(title)
+                if title in tried:
+                    continue
+                tried.add(title)
+                try:
                     value = yield from self._read(title, relation)
-                    if value == wanted:
-                        self._thought = f"It is {title}."
-                        return title
+                except _Lost:  # this one's page does not say
+                    continue
+                if value == wanted:
+                    self._thought = f"It is {title}."
+                    return title
         raise _Lost
 
     def _read(self, title: str, relation: str) -> Turns[str]:
@@ -189,19 +181,26 @@ class WebOracle:
         return next((hit for hit in self._hits if hit.title == title), None)
 
     def _search(self, query: str) -> Turns[None]:
-        result = yield f"<think>{self._thought}</think><search>{query}</search>"
+        result = yield search(query, self._thought)
         self._hits = _hits(result)
         self._snippets.update({hit.title: hit.snippet for hit in self._hits})
 
     def _open(self, hit: _Hit) -> Turns[str]:
         """The whole text of a hit's page, all its parts."""
-        text = yield f"<think>I open {hit.title}.</think><browse>result {hit.number}</browse>"
+        text = yield browse(f"result {hit.number}", f"I open {hit.title}.")
         whole = text
-        while (part := _PART.search(text)) is not None and int(part[1]) < int(part[2]):
-            text = yield "<think>I read on.</think><browse>next</browse>"
-            whole += "\n" + text
+        while has_next_part(text):
+            text = yield browse("next", "I read on.")
+            whole = _glued(whole, text_of_part(text))
         self._opened[hit.title] = without_marks(whole)
         return self._opened[hit.title]
+
+
+def _glued(text: str, part: str) -> str:
+    """A page's text with its next part: on the same line if the cut went through a sentence."""
+    last_line = text.rpartition("\n")[2]
+    is_row = re.match(r"- |## |.* \| |[A-Z][\w ()]*: ", last_line) is not None
+    return text + ("\n" if is_row or last_line.endswith(".") else " ") + part
 
 
 def _hits(result: str) -> list[_Hit]:

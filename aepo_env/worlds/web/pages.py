@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from aepo_env.corpus import Page
 from aepo_env.worlds.web.graph import Graph
 from aepo_env.worlds.web.markup import Anchor, Block, Bullets, Facts, Heading, Inline, Paragraph, text_of
-from aepo_env.worlds.web.names import Split, name_word, slug
+from aepo_env.worlds.web.names import name_word, slug
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
 from aepo_env.worlds.web.skeleton import document
+from aepo_env.worlds.world import Split
 
 SITE = "https://atlas.example"
 

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple, overload
 
 from aepo_env.tasks import Task
 from aepo_env.worlds.web.graph import Graph
-from aepo_env.worlds.web.pages import bare_name, list_address, list_title
+from aepo_env.worlds.web.pages import bare_name, list_address
 from aepo_env.worlds.web.phrases import ARITHMETIC, COMPARISON, COUNTING, LOOKUP
 from aepo_env.worlds.web.relations import RELATIONS
 from aepo_env.worlds.web.schema import KINDS, WORDS, Relation
 from aepo_env.worlds.web.walks import Unsuitable, Walk, Walker
 
 _MOST_STEPS = 4  # pages an arithmetic question needs: a solver with a dozen tool calls must be able to open each
+_NAMED_GROUPS = 0.85  # share of counting questions about an entity ("towns in Keld March"), the rest about a word
+_SIZE_POWER = 0.3  # how much oftener a common size of group is asked for than a rare one: 0 not at all, 1 by its share
 _TRIES = 400  # draws per question before another family takes its place
 
 
@@ -152,7 +154,6 @@ class WebTasks(Sequence[Task]):
             gold = [*self._walker.gold(walk), *gold]
         else:
             described = plan["word"] = self._graph.text(relation.id, value)
-        plan["title"] = list_title(self._graph, relation, value) if not plan["walks"] else ""
         question = self._form(rng, COUNTING).format(members=relation.members.format(o=described))
         return _Draft(question, (str(len(members)),), "count", plan, gold)
 
@@ -186,10 +187,12 @@ class WebTasks(Sequence[Task]):
 
     def _number(self, rng: random.Random, use_years: bool) -> Walk:
         """A walk that ends in a year, or in a number."""
-        walk = self._walker.walk(rng, 1 + rng.randint(0, self._graph.difficulty.reference_hops))
-        if RELATIONS[walk.relations[-1]].target != ("year" if use_years else "number"):
-            raise Unsuitable
-        return walk
+        target = "year" if use_years else "number"
+        for _ in range(20):  # here, not by drawing the whole question again: most walks end elsewhere
+            walk = self._walker.walk(rng, 1 + rng.randint(0, self._graph.difficulty.reference_hops))
+            if RELATIONS[walk.relations[-1]].target == target:
+                return walk
+        raise Unsuitable
 
     def _two_of_a_kind(self, rng: random.Random) -> list[Walk]:
         """Walks to two different entities of one kind that has numbers."""
@@ -221,21 +224,23 @@ class WebTasks(Sequence[Task]):
         raise Unsuitable
 
     @cached_property
-    def _groups(self) -> dict[int, list[tuple[Relation, int, list[int]]]]:
-        """Groups with a list page, by size."""
-        groups: dict[int, list[tuple[Relation, int, list[int]]]] = {}
+    def _groups(self) -> dict[bool, dict[int, list[tuple[Relation, int, list[int]]]]]:
+        """Groups with a list page: whether the value is an entity (else a word) -> size -> groups."""
+        groups: dict[bool, dict[int, list[tuple[Relation, int, list[int]]]]] = {}
         for group in self._graph.listed():
-            groups.setdefault(len(group[2]), []).append(group)
+            groups.setdefault(group[0].leads_to_entity, {}).setdefault(len(group[2]), []).append(group)
         return groups
 
     def _group(self, rng: random.Random) -> tuple[Relation, int, list[int]]:
-        """A group with a list page; sizes are drawn by the square root of how many groups have them."""
-        sizes = sorted(self._groups)
-        if not sizes:
+        """A group with a list page, of a size drawn nearly evenly."""
+        # There are few groups by words ("towns whose main export is tea"): asked often, they would be learnt by heart.
+        by_size = self._groups.get(rng.random() < _NAMED_GROUPS)
+        if not by_size:
             raise Unsuitable
         # By number of groups nearly every answer would be 2 or 3; evenly, a few large groups would be asked for ever.
-        size = rng.choices(sizes, [len(self._groups[size]) ** 0.5 for size in sizes])[0]
-        return rng.choice(self._groups[size])
+        sizes = sorted(by_size)
+        size = rng.choices(sizes, [len(by_size[size]) ** _SIZE_POWER for size in sizes])[0]
+        return rng.choice(by_size[size])
 
     def _reference(self, rng: random.Random, walk: Walk) -> str:
         """The entity a walk ends at, in words: "Keld" or "the birthplace of Mira Tol"."""

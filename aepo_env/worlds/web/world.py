@@ -15,13 +15,12 @@ from functools import lru_cache
 from aepo_env.corpus import Page, cached_corpus
 from aepo_env.worlds.web.difficulty import Difficulty, as_difficulty
 from aepo_env.worlds.web.graph import Graph
-from aepo_env.worlds.web.names import SPLITS, Split
 from aepo_env.worlds.web.oracle import WebOracle
 from aepo_env.worlds.web.pages import pages as make_pages
 from aepo_env.worlds.web.questions import WebTasks
-from aepo_env.worlds.world import World
+from aepo_env.worlds.world import SPLITS, Split, World
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever equal arguments give other pages than before: it is part of the name of cached indexes."""
 
 

@@ -1,0 +1,1 @@
+"""Growing token trees: where to start and where to fork. `branching` holds the decision rules, which are pure."""
