@@ -312,16 +312,20 @@ class ToolEnv(gymnasium.Env[str, str]):
         """What a step says besides the observation: plain data, the reader's own, and nothing that depends on time."""
         limits, spent, turns = self.rules.limits, episode.spent, len(episode.turns)
         turn = episode.turns[-1] if turns else NO_TURN
-        if answer_span is None:
-            spans = tuple([(call.tool, call.span[0], call.span[1]) for call in turn.calls])
-        else:
+        calls = turn.calls
+        spans: tuple[tuple[str, int, int], ...]
+        if answer_span is not None:
             spans = (("answer", answer_span[0], answer_span[1]),)
+        elif len(calls) == 1:  # nearly every turn, and half the price
+            spans = ((calls[0].tool, calls[0].span[0], calls[0].span[1]),)
+        else:
+            spans = tuple([(call.tool, call.span[0], call.span[1]) for call in calls])
         left = limits.characters - spent.characters
         return {
             "task_id": episode.task.id,
             "turn": turns,
             "messages": messages,
-            "calls": turn.calls,
+            "calls": calls,
             "spans": spans,
             "malformed": turn.malformed != "",
             "left": {

@@ -132,8 +132,8 @@ class Rules:
         states, results, used = episode.tool_states, episode.results, spent.tool_calls
         records: list[CallRecord] = []
         stop: StopReason | None = None
+        now = started
         for name, argument, span in calls:
-            now = time.perf_counter()
             left = limits.episode_seconds - spent.seconds - (now - started)
             if len(episode.turns) + 1 >= limits.turns:
                 refused, stop = "No turn is left for its result.", StopReason.MAX_TURNS
@@ -157,6 +157,7 @@ class Rules:
                     results = result.results
                 records.append(new_record(CallRecord, (name, argument, span, result.text, result.fault, "")))
                 if result.fault is None:
+                    now = time.perf_counter()
                     continue
                 stop = StopReason.TOOL_FAULT
                 break

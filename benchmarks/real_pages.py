@@ -36,7 +36,7 @@ from aepo_env.tools.tool import Tool
 from aepo_env.worlds.factbook import FAMILIES, FactbookTasks, factbook_corpus
 from aepo_env.worlds.factbook.oracle import FactbookOracle
 from aepo_env.worlds.folder import folder_world
-from aepo_env.worlds.folder_oracle import GoldPagesOracle
+from aepo_env.worlds.folder.oracle import GoldPagesOracle
 from aepo_env.worlds.world import SPLITS, World
 
 

@@ -9,13 +9,21 @@ import os
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 
 from tests.offline import forbid_network
 
+# A change must fail or pass for what is in it: the same examples each time. To look for new ones:
+# make unit PYTEST_ARGS="--hypothesis-profile=explore"
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", max_examples=500, deadline=None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     forbid_network()
+    if not config.getoption("--hypothesis-profile", default=None):
+        hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -62,9 +62,9 @@ class TagsProtocol:
             end = text.find("</think>")
             position = end + len("</think>") if end >= 0 else 0
         while (tag := self._find_tag(text, position)) is not None:
-            name = tag[2]
+            closing, name = tag.groups()
             start, position = tag.span()
-            if tag[1]:
+            if closing:
                 # A chat template may have opened the first <think> itself, so its closing tag alone is fine.
                 if name != "think":
                     return Malformed(f"The closing tag of {name} closes nothing: write the opening tag first.")

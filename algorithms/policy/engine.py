@@ -28,8 +28,7 @@ from algorithms.tree import TokenTree
 
 
 class Finish(StrEnum):
-    """Why a request ended. STOP: a stop string; END: an end-of-turn token; LENGTH: max_tokens; CONTEXT: the model's
-    longest position."""
+    """Why a request ended: a stop string, an end-of-turn token, max_tokens, or the model's longest position."""
 
     STOP = "stop"
     END = "end"

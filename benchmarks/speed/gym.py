@@ -132,9 +132,9 @@ def interpreter_times(rounds: int, forks: int) -> None:
     from aepo_env.sandbox import BoxLimits, LocalBox
     from benchmarks.speed import sandbox
 
-    sandbox.report("python call, warm", python_calls(rounds), "target 1")
     with contextlib.closing(LocalBox(BoxLimits())) as box:
-        sandbox.latencies(box, rounds)
+        sandbox.latencies(box, rounds)  # first: its first line is the start of a host that the tool would share
+        sandbox.report("python call, warm", python_calls(rounds), "target 1")
         if forks:
             sandbox.leaks(box, forks)
 

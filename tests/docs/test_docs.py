@@ -34,7 +34,8 @@ def script(page: Path) -> str:
 
 def test_there_are_pages_and_they_hold_code() -> None:
     assert (ROOT / "docs" / "environment.md") in PAGES
-    assert all(script(page).strip() for page in PAGES)
+    without = [page.name for page in PAGES if not script(page).strip()]
+    assert without == ["figures.md"]  # tables of what commands printed
 
 
 def test_script_keeps_line_numbers_and_leaves_out_marked_blocks(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from aepo_env.tasks import Task
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.search import SearchTool
 from aepo_env.worlds.folder import folder_world, read_questions, select_split, split_of
-from aepo_env.worlds.folder_markdown import markdown_to_html
-from aepo_env.worlds.folder_oracle import GoldPagesOracle
-from aepo_env.worlds.folder_pages import FolderError, fingerprint, read_pages, text_page
+from aepo_env.worlds.folder.markdown import markdown_to_html
+from aepo_env.worlds.folder.oracle import GoldPagesOracle
+from aepo_env.worlds.folder.pages import FolderError, fingerprint, read_pages, text_page
 
 PAGES = [
     {"title": "Ada", "text": "Ada knew Bob & Eve <well>.\n\nShe was born in Rome.", "links": [["Bob", "Bob"]]},
@@ -233,7 +233,7 @@ def test_a_byte_order_mark_and_a_lone_surrogate_do_no_harm(folder):
 
 
 def test_huge_files_are_refused(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("aepo_env.worlds.folder_pages.LARGEST_PAGE", 100)
+    monkeypatch.setattr("aepo_env.worlds.folder.pages.LARGEST_PAGE", 100)
     with pytest.raises(FolderError, match=r"line 1: longer than 100 bytes"):
         folder_world(folder)
     (tmp_path / "long.txt").write_text("x" * 101)

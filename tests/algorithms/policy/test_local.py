@@ -94,6 +94,14 @@ def test_what_is_sampled_is_what_the_learner_computes(kind: str) -> None:
     assert learner_gap(model, trees) < 1e-10
 
 
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 0.15)])
+def test_lower_precisions_are_computed_as_the_learner_does(dtype: torch.dtype, bound: float) -> None:
+    model, trees = make_model(dtype=dtype), prompts(2)
+    grow(LocalEngine(model), trees, seed=1)
+    assert learner_gap(model, trees) < bound
+    assert all(node.log_probs for tree in trees for node in tree.nodes if node.kind == Kind.POLICY)
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6))
 def test_however_branches_join_fork_and_leave_the_numbers_are_exact_and_nothing_stays_behind(seed: int) -> None:

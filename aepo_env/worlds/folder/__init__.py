@@ -3,7 +3,7 @@
     world = folder_world("my_pages")                       # pages.jsonl or files, and questions.jsonl
     world = folder_world("my_pages", split="train")        # four fifths of the questions, always the same ones
 
-What may lie in the folder is told in `folder_pages`. `questions.jsonl` holds one JSON object a line: question;
+What may lie in the folder is told in `pages.py`. `questions.jsonl` holds one JSON object a line: question;
 answers (a list of accepted ones) or answer (one); optional id and metadata (any JSON object).
 The index is built once, into the cache folder, under a fingerprint of the pages' contents: any edit gives a new
 index, the same pages open in milliseconds, and the folder itself is never written to.
@@ -20,8 +20,8 @@ from typing import Any, Literal
 from aepo_env.agent import Agent
 from aepo_env.corpus import cached_corpus
 from aepo_env.tasks import Task
-from aepo_env.worlds.folder_oracle import GoldPagesOracle
-from aepo_env.worlds.folder_pages import FolderError, fingerprint, json_lines, read_pages, text_field
+from aepo_env.worlds.folder.oracle import GoldPagesOracle
+from aepo_env.worlds.folder.pages import FolderError, fingerprint, json_lines, read_pages, text_field
 from aepo_env.worlds.world import World
 
 Split = Literal["all", "train", "dev", "test"]

@@ -24,7 +24,7 @@ from aepo_env.browser.addresses import LONGEST_ADDRESS, address_key
 from aepo_env.browser.reader import LONGEST_PAGE
 from aepo_env.corpus import Page
 from aepo_env.text import clean
-from aepo_env.worlds.folder_markdown import markdown_to_html, without_closing_marks
+from aepo_env.worlds.folder.markdown import markdown_to_html, without_closing_marks
 
 BASE_ADDRESS = "https://pages.example/"  # a reserved domain (RFC 2606): no made address can be a real site's
 LARGEST_PAGE = 20_000_000  # bytes of one file, or of one line of pages.jsonl
