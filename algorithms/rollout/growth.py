@@ -289,7 +289,7 @@ class Growth:
 
     def _decide(self, question: Question) -> None:
         """One round of fork decisions; originals go on with the turns they have begun, children begin their own."""
-        waiting = sorted(question.live, key=lambda path: path.number)
+        waiting = list(question.live)  # in the order of their numbers, as they were started
         by_number = {path.number: path for path in waiting}
         records = self.strategy.forks(question, waiting) if question.left > 0 else []
         children = []

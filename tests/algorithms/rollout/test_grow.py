@@ -1,5 +1,6 @@
 """What happens to a path on its way: limits, environments, faults, threads. Strategies have a file of their own."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -129,6 +130,7 @@ def test_a_child_has_the_budgets_its_parent_had_left() -> None:
     assert [leaf.stop_reason for leaf in grown.reports[0].leaves] == ["max_tool_calls"] * 6
     assert {leaf.turns for leaf in grown.reports[0].leaves} == {4}
     assert any(leaf.origin for leaf in grown.reports[0].leaves)
+    assert grown.reports[0].calls == {"search": 2 + 4 + 6}, "a refused call is none"
 
 
 def test_a_malformed_turn_is_no_tool_result() -> None:
@@ -223,6 +225,23 @@ def test_an_invalid_path_begins_again_at_the_observation_it_last_stood_at() -> N
     assert [(leaf.retried, leaf.turns) for leaf in report.leaves] == [(True, 5), (False, 5)]
     assert report.calls == {"search": 9}, "the call that failed was made too"
     assert len(tree.covered()) < len(tree.nodes), "the failed turn is on no leaf's path"
+
+
+def test_an_invalid_child_begins_again_where_it_was_forked() -> None:
+    # The original, which has its look-ahead written already, calls second, the child third.
+    env = make_env([FaultyTool(["fine", "fine", DOWN, "fine"])])
+    grown, _ = play(EntropyBranching(2, 1, ALWAYS.rule, 4, "mean"), by_attempt(3), env)
+    tree, (original, child) = grown.trees[0], grown.reports[0].leaves
+    assert (original.retried, child.retried) == (False, True)
+    assert (child.parent, child.origin) == (0, grown.reports[0].forks[0].node)
+    assert turns_of(text_of(tree, 1)) == ["0.0 turn 0", "1.1 turn 1", "1.1 turn 2"]
+
+
+def test_a_probe_that_begins_again_is_measured_from_its_new_beginning() -> None:
+    env = make_env([FaultyTool(["fine", DOWN, "fine"])])
+    strategy = EntropyBalanced(4, look_ahead=4, scale="mean")
+    grown, _ = play(strategy, searches(3, entropies=(1.0, 2.0)), env)
+    assert grown.reports[0].gap == pytest.approx((1.0 - 2.0) / math.log(256), rel=1e-12)
 
 
 def test_a_path_that_fails_twice_is_dropped_and_counted() -> None:

@@ -9,6 +9,7 @@ from algorithms.rollout.aepo import EntropyBalanced
 from algorithms.rollout.arpo import EntropyBranching
 from algorithms.rollout.branching import ForkRule, RunningDeviation
 from algorithms.rollout.independent import Independent
+from algorithms.rollout.inputs import TokenLimits
 from algorithms.rollout.paths import Deviations
 from algorithms.rollout.records import summary
 from algorithms.tree import Kind
@@ -85,6 +86,12 @@ def test_the_look_ahead_changes_nothing_of_what_is_written(look_ahead: int) -> N
     ]
 
 
+@pytest.mark.parametrize(("look_ahead", "decided"), [(4, 30 + 4), (29, 30 + 29), (500, 30 + 30)])
+def test_the_decision_falls_at_the_last_look_ahead_token_or_the_turns_end(look_ahead: int, decided: int) -> None:
+    _, engine = play(arpo(2, 1, look_ahead=look_ahead), searches(2), make_env())  # turns of 30 tokens
+    assert engine.started[0, 0, "task-0", 1, 0] == decided
+
+
 def test_left_over_budget_starts_at_the_prompt_all_at_once_and_does_not_fork() -> None:
     grown, engine = play(arpo(budget=6, initial=2), searches(2, entropies=(2.0, 1.0)), make_env())
     (report,) = grown.reports
@@ -135,6 +142,8 @@ def test_standardised_rises_use_the_deviation_of_earlier_batches_only() -> None:
     for record in second.reports[0].forks:
         assert record.rise == pytest.approx(record.difference / 0.1, rel=1e-9)
     assert second.deviations.forks.seen == 100 + len(second.reports[0].forks)
+    differences = [record.difference for record in second.reports[0].forks]
+    assert second.deviations.forks.total == pytest.approx(math.fsum(differences), rel=1e-12)
 
 
 # ---------------------------------------------------------------------------------------------------------------- AEPO
@@ -242,7 +251,7 @@ def test_between_questions_nothing_waits() -> None:
         text, entropy = uneven(key, before)
         return (text.replace("path", "path" * 200) if key[2] == "task-0" else text), entropy
 
-    _, engine = play(arpo(6, 3, COIN), write, make_env(), TASKS[:2])
+    _, engine = play(arpo(6, 3, COIN), write, make_env(), TASKS[:2], limits=TokenLimits(2_000, 20_000))
     first_of_slow = min(step for step, key in engine.log if key[2] == "task-0" and len(key) == 5 and step > 10)
     last_of_quick = max(step for step, key in engine.log if key[2] == "task-1")
     assert last_of_quick < first_of_slow
