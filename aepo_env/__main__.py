@@ -28,17 +28,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "play" and given.env == "code" and given.corpus is not None:
         player.error("argument --corpus: code puzzles have no pages; leave it out, or take --env web")
-    if given.command == "doctor":
-        from aepo_env.doctor import report
-
-        return report()
-    return _play(given)
+    try:
+        code = _doctor() if given.command == "doctor" else _play(given)
+        sys.stdout.flush()  # what cannot be written must be noticed here, not by Python on its way out
+    except OSError as error:  # a disk is full, or whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again when it writes out the rest
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {error}", file=sys.stderr)
+        return 1
+    return code
 
 
 def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 on, got {text!r}")
     return int(text)
+
+
+def _doctor() -> int:
+    from aepo_env.doctor import report
+
+    return report()
 
 
 def _play(given: argparse.Namespace) -> int:
@@ -61,11 +71,6 @@ def _play(given: argparse.Namespace) -> int:
         return 2
     except (KeyboardInterrupt, EOFError):
         print("\nStopped.")
-    except OSError as error:  # a disk is full, or whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again when it writes out the rest
-        if not isinstance(error, BrokenPipeError):
-            print(f"error: {error}", file=sys.stderr)
-        return 1
     finally:
         if env is not None:
             env.close()

@@ -83,11 +83,20 @@ def test_a_question_nobody_knows_how_to_solve_is_no_crash(tmp_path):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # written out at the end, or line by line
 @pytest.mark.parametrize(
-    ("redirection", "words"), [("<&-", "Stopped."), ("--oracle >/dev/full", "No space"), ("--oracle | true", "")]
+    ("command_line", "words"),
+    [
+        ("play --env code --difficulty tiny --seed 4 <&-", "Stopped."),
+        ("play --env code --difficulty tiny --seed 4 --oracle >/dev/full", "No space"),
+        ("play --env code --difficulty tiny --seed 4 --oracle | true", ""),
+        ("doctor >/dev/full", "No space"),
+        ("doctor | true", ""),
+    ],
 )
-def test_a_terminal_that_is_not_there_is_no_crash(redirection, words):
-    shell = f"{sys.executable} -m aepo_env play --env code --difficulty tiny --seed 4 {redirection}"
+def test_a_terminal_that_is_not_there_is_no_crash(monkeypatch, command_line, words, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    shell = f"{sys.executable} -m aepo_env {command_line}"
     finished = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False)
     assert words in finished.stdout + finished.stderr
     assert "Traceback" not in finished.stderr
