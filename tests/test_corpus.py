@@ -210,7 +210,7 @@ def test_what_is_no_whole_corpus_gives_one_clear_error(kind: str, tmp_path: Path
         Corpus.open(path)
 
 
-def test_damage_inside_becomes_a_failure_of_the_call(tmp_path: Path) -> None:
+def test_damage_inside_becomes_a_failure_of_the_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.sqlite"
     Corpus.build(pages(2000), path)
     content = bytearray(path.read_bytes())
@@ -227,6 +227,8 @@ def test_damage_inside_becomes_a_failure_of_the_call(tmp_path: Path) -> None:
 
     with pytest.raises((SearchFailed, FetchFailed)):
         read_everything()
+    assert f"{tmp_path}" in caplog.text  # named for who runs it, not for the policy
+    assert "delete the file" in caplog.text
 
 
 def test_a_corpus_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> None:
