@@ -301,9 +301,11 @@ def test_a_sandbox_that_breaks_down_leaves_no_place_taken(sandbox: FakeSandbox) 
 
 def test_the_limit_holds_under_threads(sandbox: FakeSandbox) -> None:
     pool = InterpreterPool(sandbox, limit=3)
+    begun = threading.Barrier(8)
 
     def episode(number: int) -> str:
         session = cells(pool, Session(number), f"x = [{number}]")
+        begun.wait(10)  # on a quick machine one would otherwise be over before the next began
         for step in range(15):
             session = cells(pool, session, f"x.append({step})")
             child = pool.fork(session, rng="same", seed=step)
