@@ -133,6 +133,8 @@ def test_a_fitted_guesser_without_tools_fails(difficulty: str) -> None:
         asked[task.family] += 1
         right[task.family] += guess == task.answers[0]
     assert right.total() <= 0.08 * asked.total()
+    assert set(asked) == {f"code/{family}" for family in FAMILIES}
+    assert max(right[family] / count for family, count in asked.items()) <= 0.30, (right, asked)
     assert all(right[family] <= 0.30 * asked[family] for family in asked)
 
 
