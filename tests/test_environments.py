@@ -5,7 +5,9 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium
 import pytest
@@ -103,6 +105,43 @@ def test_twins_given_equal_actions_say_the_same_at_every_step(env):
         assert heard[0][0] == expected
         for twin in twins:
             twin.close()
+
+
+def test_ten_children_in_threads_disturb_neither_each_other_nor_their_parent(env):
+    actions = actions_of_the_oracle(env, seed=13)
+    stack = gymnasium.wrappers.TimeLimit(env, len(actions))
+    expected = transcript(stack, 13, actions)[2:]
+    stack.reset(seed=13)
+    stack.step(actions[0])
+    children = aepo_env.fork(stack, 10, rng="same")
+    with ThreadPoolExecutor(10) as threads:
+        heard = list(threads.map(lambda child: [child.step(action) for action in actions[1:]], children))
+    for child in children:
+        child.close()
+    assert heard == [expected] * 10
+    assert [stack.step(action) for action in actions[1:]] == expected
+    assert expected[-1][3], "the wrapper counts the step before the fork too"
+
+
+def test_two_in_threads_say_what_each_says_alone(env):
+    """Step by step in turn: nothing that a step draws on or writes to may belong to the process."""
+    other = gymnasium.make(env.spec)
+    played = [(env, 31, actions_of_the_oracle(env, 31)), (other, 32, actions_of_the_oracle(other, 32))]
+    alone = [transcript(*episode) for episode in played]
+    steps = threading.Barrier(2)
+
+    def together(one, seed, actions):
+        said = [one.reset(seed=seed)]
+        for action in actions:
+            steps.wait(10)
+            said.append(one.step(action))
+        return said
+
+    shorter = min(len(actions) for _, _, actions in played)
+    with ThreadPoolExecutor(2) as pair:
+        heard = list(pair.map(lambda episode: together(*episode[:2], episode[2][:shorter]), played))
+    other.close()
+    assert heard == [said[: shorter + 1] for said in alone]
 
 
 def test_a_specification_survives_json(env):
