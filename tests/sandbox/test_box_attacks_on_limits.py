@@ -283,6 +283,7 @@ def test_endless_output_ends_the_branch(interpreter: Interpreter) -> None:
     result = ask(interpreter, "while True:\n    os.write(1, b'y' * 65536)", 20.0)
     assert (result.status, result.alive) == ("killed", False)
     assert "output" in result.error
+    assert 64 << 20 < result.output_bytes < 80 << 20
 
 
 # 23.
