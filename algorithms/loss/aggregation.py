@@ -10,24 +10,7 @@ of all rows of the optimiser step together, so micro-batches, padding and order 
 shared by d leaves counts d times, as in flat rows. Where gradients are averaged over processes instead of summed,
 multiply by their number.
 
-Left out: dividing a row over two micro-batches (a row is never cut).
-"""
-
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
-
-Aggregation = Literal[
-    "token-mean",
-    "group-mean-token-mean",
-    "sequence-mean-token-mean",
-    "sequence-mean-token-sum",
-    "sequence-mean-token-sum-constant",
-    "token-sum",
-    "part-token-mean",
-]
-"""How terms become one number; n_i trained tokens in row i, N in all, R rows that have any:
+How terms become one number; n_i trained tokens in row i, N in all, R rows that have any:
 
 token-mean: w = 1 / N. Each token counts alike: DAPO as run (arXiv:2503.14476), AEPO, CISPO, GPPO; the usual default.
 group-mean-token-mean: w = 1 / (G N_g), a token mean inside each of the G questions, then their mean: DAPO's Eq. 8 read
@@ -38,7 +21,16 @@ sequence-mean-token-sum-constant: w = 1 / (R L), L a constant such as the longes
 token-sum: w = 1.
 part-token-mean: w = (R_p / R) / N_p, a token mean inside each part (micro-batch), weighted by its rows. What the
     published ARPO and AEPO scripts really compute under the name token-mean; depends on the cut, for reproduction only.
+
+Left out: dividing a row over two micro-batches (a row is never cut).
 """
+
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from algorithms.algorithm import Aggregation as Aggregation
 
 
 def row_weights(
@@ -47,7 +39,7 @@ def row_weights(
     """One weight per row of an optimiser step, [rows], float64; 0 for rows without a trained token.
 
     Args:
-        mode: see `Aggregation`.
+        mode: see this file's opening.
         lengths: trained tokens of each row of the whole optimiser step (n_i), [rows], whole numbers.
         parts: question of each row (group-mean-token-mean) or micro-batch (part-token-mean), [rows], whole numbers.
         constant: L of sequence-mean-token-sum-constant.

@@ -1,0 +1,112 @@
+"""Change single settings of nested frozen dataclasses by name, from text: what `--set rollout.rule.penalty=0` does.
+
+    with_setting(AEPO, "rollout.rule.penalty", "0")
+    with_settings(AEPO, {"rollout.premonitor": "no", "rollout.initial": "16"})     # together: neither is valid alone
+    settings_of(AEPO)["rollout.rule.base"]                                         # 0.5
+
+Text is read as the field's annotated type: numbers, yes/no, none where it is optional, one of the names of a Literal.
+Left out: replacing a part by another kind of part, and lists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+Whole = TypeVar("Whole")
+
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_PLAIN = (bool, int, float, str, NoneType)
+
+
+def with_setting(whole: Whole, path: str, value: Any) -> Whole:
+    """A copy with one setting changed; see `with_settings`."""
+    return with_settings(whole, {path: value})
+
+
+def with_settings(whole: Whole, settings: Mapping[str, Any]) -> Whole:
+    """A copy with some settings changed at once; text is converted, other values are taken as they are.
+
+    Raises:
+        ValueError: an unknown name (the known ones are listed), a name of a part instead of a setting, text that does
+            not fit the type, or what the dataclass itself refuses.
+    """
+    changed: Whole = _changed(whole, {tuple(path.split(".")): value for path, value in settings.items()}, ())
+    return changed
+
+
+def settings_of(whole: Any) -> dict[str, Any]:
+    """All settings that can be changed, by their dotted names, with their present values."""
+    found: dict[str, Any] = {}
+    for entry in fields(whole):
+        value = getattr(whole, entry.name)
+        if _is_part(value):
+            found |= {f"{entry.name}.{name}": below for name, below in settings_of(value).items()}
+        elif isinstance(value, _PLAIN):
+            found[entry.name] = value
+    return found
+
+
+def _changed(whole: Any, settings: Mapping[tuple[str, ...], Any], above: tuple[str, ...]) -> Any:
+    known = {entry.name: entry for entry in fields(whole)}
+    inside: dict[str, dict[tuple[str, ...], Any]] = {}
+    changes: dict[str, Any] = {}
+    for (name, *rest), value in settings.items():
+        here = ".".join((*above, name))
+        current = getattr(whole, name) if name in known else None
+        if name not in known or bool(rest) != _is_part(current) or not (rest or isinstance(current, _PLAIN)):
+            wanted = ".".join((here, *rest))
+            prefix = "".join(f"{part}." for part in above)
+            names = ", ".join(prefix + known_name for known_name in settings_of(whole))
+            raise ValueError(f"There is no setting {wanted!r}. Known here: {names}.")
+        if rest:
+            inside.setdefault(name, {})[tuple(rest)] = value
+        else:
+            changes[name] = _converted(value, known[name], current, here)
+    for name, below in inside.items():
+        changes[name] = _changed(getattr(whole, name), below, (*above, name))
+    return replace(whole, **changes)
+
+
+def _is_part(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+def _converted(value: Any, entry: "Field[Any]", current: Any, path: str) -> Any:
+    """Text as the field's type; a type only a type checker knows is that of the present value."""
+    if not isinstance(value, str):
+        return value
+    kinds = _alternatives(type(current) if isinstance(entry.type, str) else entry.type)
+    for kind in kinds:
+        try:
+            return _read(value.strip(), kind)
+        except ValueError:
+            continue
+    expected = " or ".join(_described(kind) for kind in kinds)
+    raise ValueError(f"{path} takes {expected}, not {value!r}.")
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    """The types of a union, none first, so that "none" is not read as a string."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return sorted(kinds, key=lambda each: each is not NoneType)
+
+
+def _read(text: str, kind: Any) -> Any:
+    if kind is NoneType and text.lower() in ("none", "null"):
+        return None
+    if kind is bool and text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    if get_origin(kind) is Literal and text in get_args(kind):
+        return text
+    if kind in (int, float, str) and text.lower() != "nan":
+        return kind(text)
+    raise ValueError(text)
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    return {bool: "yes or no", int: "a whole number", float: "a number", str: "text", NoneType: "none"}.get(
+        kind, str(kind)
+    )

@@ -1,0 +1,23 @@
+"""Every algorithm by name, with its variants.
+
+algorithm("aepo")                          # every published part on
+algorithm("aepo", "official")              # as the authors' scripts run it
+"""
+
+from algorithms import aepo, arpo, grpo
+from algorithms.algorithm import Algorithm
+
+ALGORITHMS: dict[str, dict[str, Algorithm]] = {
+    "aepo": aepo.VARIANTS,
+    "arpo": arpo.VARIANTS,
+    "grpo": grpo.VARIANTS,
+}
+
+
+def algorithm(name: str, variant: str = "paper") -> Algorithm:
+    """An algorithm by name; ValueError names the known ones."""
+    if name not in ALGORITHMS:
+        raise ValueError(f"Unknown algorithm {name!r}: choose one of {', '.join(ALGORITHMS)}.")
+    if variant not in ALGORITHMS[name]:
+        raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(ALGORITHMS[name])}.")
+    return ALGORITHMS[name][variant]
