@@ -7,4 +7,5 @@ A row is a trajectory (a leaf of a token tree), a column a token; `mask` is 1 on
 One idea per file: `terms` (what every loss returns), `regions` (the clip rule all clips share), `clip` (PPO, DAPO),
 `balanced_clip` (AEPO), `gradient_preserving` (GPPO, CE-GPPO), `cispo`, `sequence_ratio` (GSPO, RLOO), `reinforce`,
 `kl`, `value`, `mismatch` (TIS, IcePop), `covariance` (Clip-Cov, KL-Cov), and `aggregation`.
+`surrogates` gives algorithms their losses as values.
 """

@@ -108,6 +108,17 @@ def test_means_of_parts_do_depend_on_the_cut_and_agree_where_there_is_one_part()
     assert distance(whole.gradients[0], plain.gradients[0]) < EXACT
 
 
+def test_dead_questions_have_their_place_in_the_parts() -> None:
+    model, parted = make_model(), replace(GRPO, aggregation="part-token-mean", updates=1)
+    living, dead = rewarded(even_tree(0, (4, 3, 5), (2, 2))), rewarded(even_tree(1, (5, 6), (3,)), dead=True)
+    alone, apart = Trained(model, parted, [living], 1), Trained(model, parted, [dead, living], 1)
+    share = len(living.leaves) / (len(living.leaves) + len(dead.leaves))
+    assert distance(apart.gradients[0], share * alone.gradients[0]) < EXACT
+    together = Trained(model, parted, [dead, living])
+    tokens = [int(tree.rows().mask.sum()) for tree in (living, dead)]
+    assert distance(together.gradients[0], tokens[0] / sum(tokens) * alone.gradients[0]) < EXACT
+
+
 def test_aepo_with_every_part_off_is_grpo_to_the_last_bit() -> None:
     model, trees = make_model("llama"), questions()
     off = with_settings(AEPO, OFF)
