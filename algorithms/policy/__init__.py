@@ -1,8 +1,8 @@
 """Generation and learning engines for token trees. Knows the tree, no algorithm.
 
 `local.LocalEngine` generates (the interface is `engine.Engine`); `learner_forward.learner_forward` gives the
-log-probabilities and entropies of whole trees under autograd, on batches cut by `packing.pack`; `learner.Learner` scores
-trees and makes optimiser steps.
+log-probabilities and entropies of whole trees under autograd, on batches cut by `packing.pack`; `learner.Learner`
+scores trees and makes optimiser steps.
 """
 
 try:
