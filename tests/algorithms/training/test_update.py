@@ -185,6 +185,21 @@ def test_the_same_stream_gives_the_same_weights_and_another_one_others() -> None
     assert not torch.equal(weights(first.model), weights(other.model))
 
 
+def test_float32_weights_learn_from_float64_scores_as_float64_weights_do() -> None:
+    exact, trees = make_model(), questions()
+    coarse = deepcopy(exact).float()
+    wide, once = Learner(exact, FAR, 10**6), replace(AEPO, updates=1)
+    batch = LeafBatch.of(trees, wide.score(trees))
+    advantage = once.advantages(batch)
+    reports = [
+        update(learner, once, batch, advantage, np.random.default_rng(0)).steps[0]
+        for learner in (wide, Learner(coarse, FAR, 60))
+    ]
+    ours, theirs = ((step.numbers.loss, step.numbers.grad_norm) for step in reports)
+    assert ours == pytest.approx(theirs, rel=1e-3)
+    assert distance(weights(coarse).double(), weights(exact)) < 1e-2
+
+
 def test_a_broken_model_stops_the_update_before_its_weights_change() -> None:
     model = make_model()
     learner, trees = Learner(model, FAR, 10**6), questions()
