@@ -254,7 +254,7 @@ def cached_corpus(key: str, make_pages: Callable[[], Iterable[Page]]) -> Corpus:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}", key):
         raise ValueError(f"Expected a key of letters, digits, '.', '_' and '-', got {key!r}.")
-    kept, temporary = (folder / f"{key}.sqlite" for folder in _cache_folders())
+    kept, temporary = (folder / f"{key}.sqlite" for folder in cache_folders())
     for path in (kept, temporary):
         with contextlib.suppress(CorpusError):  # missing, or left by an older version
             return Corpus.open(path)
@@ -265,7 +265,7 @@ def cached_corpus(key: str, make_pages: Callable[[], Iterable[Page]]) -> Corpus:
         return Corpus.build(make_pages(), temporary)
 
 
-def _cache_folders() -> tuple[Path, Path]:
+def cache_folders() -> tuple[Path, Path]:
     """The folder for files worth keeping, and the one to use when that cannot be written."""
     if chosen := os.environ.get("AEPO_CACHE"):
         kept = Path(chosen)

@@ -48,7 +48,6 @@ AEPO_OFFICIAL = replace(
         scale="sum20",
         premonitor=False,
         keep_probe=False,
-        initial=8,
         form="official",
     ),
     advantage=GroupNormalised(deviation="sample"),

@@ -26,7 +26,7 @@ ARPO = Algorithm(
     name="arpo",
     paper="arXiv:2507.19849",
     summary="Forks where entropy rises after a tool result; trained as GRPO.",
-    rollout=EntropyBranching(budget=16, initial=8, rule=ForkRule(base=0.5, weight=0.2, penalty=0.0)),
+    rollout=EntropyBranching(budget=16, rule=ForkRule(base=0.5, weight=0.2, penalty=0.0)),
     advantage=GroupNormalised(deviation="sample"),
     loss=Clip(low=0.2, high=0.2, dual=3.0),
     aggregation="token-mean",
@@ -35,9 +35,7 @@ ARPO = Algorithm(
 
 ARPO_OFFICIAL = replace(
     ARPO,
-    rollout=EntropyBranching(
-        budget=16, initial=8, rule=ForkRule(base=0.5, weight=0.2, penalty=0.0), look_ahead=20, scale="sum20"
-    ),
+    rollout=EntropyBranching(budget=16, rule=ForkRule(base=0.5, weight=0.2, penalty=0.0), look_ahead=20, scale="sum20"),
     aggregation="part-token-mean",
     updates=8,
 )

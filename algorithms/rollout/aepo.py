@@ -17,7 +17,7 @@ takes `initial` roots, `rule.penalty=0` no penalty.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from algorithms.rollout.arpo import entropy_forks
+from algorithms.rollout.arpo import entropy_forks, half_or
 from algorithms.rollout.branching import EntropyScale, ForkRule, Form, probe_difference, root_budget
 from algorithms.rollout.paths import Path, Question, Roots
 from algorithms.rollout.records import ForkRecord
@@ -73,7 +73,7 @@ class EntropyBalanced:
     def _root_budget(self, question: Question) -> int:
         """m: from the question's probe, if there is one."""
         if not self.premonitor:
-            return self.initial if self.initial is not None else max(1, self.budget // 2)
+            return half_or(self.initial, self.budget)
         levels = question.done[0].levels if question.done else []
         after_tools = [level.value for level in levels if level.after_tool]
         difference = 0.0

@@ -26,32 +26,37 @@ class EntropyBranching:
 
     Attributes:
         budget: trajectories of a question (paper: M).
-        initial: how many start at the prompt and may fork (paper: N).
+        initial: how many start at the prompt and may fork (paper: N); None: half of the budget, as in the scripts.
         rule: the fork decision; ARPO has no penalty.
         look_ahead: tokens after the question and after each tool result whose entropy counts (k).
         scale: unit of entropy differences.
     """
 
     budget: int = 16
-    initial: int = 8
+    initial: int | None = None
     rule: ForkRule = field(default_factory=lambda: ForkRule(penalty=0.0))
     look_ahead: int = 20
     scale: EntropyScale = "standardised"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.initial <= self.budget or self.look_ahead < 1:
-            raise ValueError(f"Expected 1 <= initial <= budget and a look-ahead of at least 1, got {self}.")
+        if self.budget < 1 or self.look_ahead < 1 or not (self.initial is None or 1 <= self.initial <= self.budget):
+            raise ValueError(f"Expected budget and look-ahead of at least 1 and 1 <= initial <= budget, got {self}.")
 
     def roots(self, question: Question) -> Roots:
         """See `Strategy.roots`."""
         if question.waves == 0:
-            question.report.roots = self.initial
-            return Roots(self.initial, may_fork=True)
+            question.report.roots = half_or(self.initial, self.budget)
+            return Roots(question.report.roots, may_fork=True)
         return Roots(question.left, may_fork=False)
 
     def forks(self, question: Question, waiting: Sequence[Path]) -> list[ForkRecord]:
         """See `Strategy.forks`."""
         return entropy_forks(question, waiting, self.rule)
+
+
+def half_or(initial: int | None, budget: int) -> int:
+    """How many start at the prompt: `initial`, or half of the budget."""
+    return initial if initial is not None else max(1, budget // 2)
 
 
 def entropy_forks(question: Question, waiting: Sequence[Path], rule: ForkRule) -> list[ForkRecord]:

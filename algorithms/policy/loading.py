@@ -1,0 +1,64 @@
+"""Policy: a model with its tokenizer, loaded from a folder or by its Hugging Face name, and saved again.
+
+    policy = load_policy("runs/cold-start/tiny")          # or "Qwen/Qwen3-8B"
+    engine = policy.engine()
+    policy.save("elsewhere")                              # loads in plain transformers
+
+Left out: how `tiny` comes to be (`algorithms.training.tiny_start`).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from algorithms.policy.codec import ChatCodec
+from algorithms.policy.local import LocalEngine
+from algorithms.policy.models import require_supported
+from algorithms.policy.stopping import token_pieces
+
+
+@dataclass
+class Policy:
+    """A model, its tokenizer, and what is derived from them."""
+
+    model: Any
+    tokenizer: Any
+    codec: ChatCodec = field(init=False)
+    pieces: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        require_supported(self.model)
+        self.codec = ChatCodec(self.tokenizer, vocabulary=self.model.config.vocab_size)
+        self.pieces = token_pieces(self.tokenizer)
+        # The model's vocabulary may be padded beyond the tokenizer's: such tokens have no text.
+        self.pieces += [""] * (self.model.config.vocab_size - len(self.pieces))
+
+    def engine(self) -> LocalEngine:
+        """A generation engine over the model as it stands; make a new one after the weights changed."""
+        return LocalEngine(self.model, pieces=self.pieces, end_tokens=self.codec.end_tokens)
+
+    def save(self, folder: str | Path) -> None:
+        """Write model and tokenizer in Hugging Face format."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def load_policy(name: str | Path, device: str = "cpu") -> Policy:
+    """A policy from a folder or from the Hugging Face hub; float32 on a CPU, the stored precision elsewhere.
+
+    Raises:
+        ValueError: there is no such model, or token trees are not exact for it.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype: Any = "auto" if device != "cpu" else "float32"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name))
+        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=dtype)
+    except OSError as error:
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"There is no model at {str(name)!r} ({first}): give tiny, a folder that save_pretrained wrote, or a name "
+            "on the Hugging Face hub."
+        ) from error
+    return Policy(model.to(device).eval(), tokenizer)

@@ -1,0 +1,143 @@
+"""tiny: a Qwen3 model of a million parameters and a tokenizer of its own, made here from nothing.
+
+    tokenizer = tiny_tokenizer(texts)
+    model = tiny_model(len(tokenizer), seed=0)
+
+It is what runs train without a GPU: plain transformers objects, saved and loaded as any other model. What makes a model
+this small learn to copy names out of pages within minutes lies in two places:
+
+- the tokenizer cuts a name the same way everywhere: a space stands before every text, digits are single tokens, and
+  the protocol's tags are one token each;
+- the first weights: attention starts with two heads that look one token back, queries and keys alike (so that a head
+  looks for its own content) and outputs that undo values (so that it writes down what it saw). Only values differ from
+  a usual start, nothing of the architecture. ("Mimetic" starts: arXiv:2305.09828; induction heads: arXiv:2209.11895.)
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TAGS = ("think", "search", "browse", "python", "result", "answer")
+END = "<|end|>"
+TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}{{ message['content'] }}\n{% endif %}{% endfor %}"
+)
+"""The question alone: a system prompt would be most of what so small a model reads, and it learns from examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class TinyShape:
+    """Size of the model: 0.94 million parameters with 1,024 tokens. positions: longest trajectory in tokens."""
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    inner: int = 352
+    positions: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.width // self.heads < 8 or (self.width // self.heads) % 2:
+            raise ValueError(f"Expected heads that divide the width into even parts of at least 8, got {self}.")
+
+
+def tiny_tokenizer(texts: Iterable[str], vocabulary: int = 1_024) -> Any:
+    """A byte-level BPE tokenizer, trained on `texts`; any text can be written in it.
+
+    Args:
+        texts: what it will mostly read; the same texts give the same tokenizer.
+        vocabulary: tokens in all, tags included.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tags = [f"<{slash}{tag}>" for tag in TAGS for slash in ("", "/")] + ["\\boxed{"]
+    made = Tokenizer(models.BPE())
+    made.normalizer = normalizers.Prepend(" ")  # in front of every stretch between two tags
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(tags),
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    between_tags = re.compile("|".join(map(re.escape, tags)))
+    made.train_from_iterator((between_tags.sub("\n", text) for text in texts), trainer)
+    # Tags are no special tokens: the environment writes <result> itself, and defuses whatever a page has of the kind.
+    made.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
+    make: Any = PreTrainedTokenizerFast
+    tokenizer = make(tokenizer_object=made, eos_token=END, pad_token=END)
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def tiny_model(vocabulary: int, seed: int = 0, shape: TinyShape | None = None) -> Any:
+    """The model in float32 with its first weights, which depend on the arguments alone."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = shape or TinyShape()
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
+        head_dim=shape.width // shape.heads,
+        intermediate_size=shape.inner,
+        max_position_embeddings=shape.positions,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any = Qwen3ForCausalLM(config)
+        with torch.no_grad():
+            _first_weights(model, shape)
+    return model.eval()
+
+
+def _first_weights(model: Any, shape: TinyShape) -> None:
+    """See the module's docstring."""
+    embedding = model.get_input_embeddings().weight
+    torch.nn.init.normal_(embedding, std=0.1)
+    embedding[:, 0] = 0.4  # the same for every token: what the heads that look back hold on to
+    for number, layer in enumerate(model.model.layers):
+        attention, mlp = layer.self_attn, layer.mlp
+        for matrix in (attention.q_proj, attention.k_proj, mlp.gate_proj, mlp.up_proj):
+            _scaled(matrix.weight, 0.6)
+        _scaled(mlp.down_proj.weight, 0.6 / math.sqrt(2 * shape.layers))
+        if number > 0:
+            attention.k_proj.weight.mul_(0.3).add_(attention.q_proj.weight)
+        torch.nn.init.orthogonal_(attention.v_proj.weight)
+        attention.o_proj.weight.copy_(0.7 * attention.v_proj.weight.T)
+        attention.q_norm.weight.fill_(1.5)  # with 1, no attention score could exceed sqrt(head width)
+        attention.k_norm.weight.fill_(1.5)
+    _look_back(model.model.layers[0].self_attn, shape.width // shape.heads, heads=min(2, shape.heads))
+
+
+def _scaled(matrix: Tensor, gain: float) -> None:
+    torch.nn.init.normal_(matrix, std=gain / math.sqrt(matrix.shape[1]))
+
+
+def _look_back(attention: Any, width: int, heads: int) -> None:
+    """Let the first heads look at the token before: their keys are their queries, turned one position on."""
+    direction = torch.zeros(width)
+    direction[:4] = torch.tensor([1.0, 0.8, 0.6, 0.4])  # the fastest frequencies tell neighbours apart best
+    angles = 10_000.0 ** (-torch.arange(0, width, 2).float() / width)
+    first, second = direction.chunk(2)
+    turned = torch.cat([first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()])
+    for head in range(heads):
+        rows = slice(head * width, (head + 1) * width)
+        for matrix, wanted in ((attention.q_proj.weight, direction), (attention.k_proj.weight, turned)):
+            matrix[rows] *= 0.1
+            matrix[rows, 0] = wanted

@@ -1,0 +1,168 @@
+"""RunConfig: everything that decides a run, as plain data that a YAML file holds.
+
+    config = preset("default", environment="web")
+    config = replace(config, seed=1, questions=32)
+    RunConfig.from_plain(yaml.safe_load(text)) == config
+
+Presets: `smoke` shows within a minute that everything works, `default` trains a tiny model on two cores within eight
+minutes; `paper` has the published sizes and needs GPUs. Settings of the algorithm are its own (`algorithms.aepo` and
+so on); `settings` holds what the command line changed in them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from algorithms.policy.learner import OptimiserSettings
+
+ENVIRONMENTS = {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code": "aepo_env/Code-v0"}
+"""What `--env` may say, and the registered environment behind it."""
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings:
+    """An environment and how it is made.
+
+    Attributes:
+        name: a key of `ENVIRONMENTS`.
+        arguments: of `gymnasium.make`, without split and world seed.
+        world_questions: questions taken from one generated world before the next one opens.
+    """
+
+    name: str = "web"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    world_questions: int = 192
+
+    def __post_init__(self) -> None:
+        if self.name not in ENVIRONMENTS:
+            raise ValueError(f"env is one of {', '.join(ENVIRONMENTS)}; got {self.name!r}.")
+        if self.world_questions < 1:
+            raise ValueError(f"world_questions must be at least 1; got {self.world_questions}.")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Success on unseen questions: greedy, and the mean of `samples` at the paper's temperature.
+
+    Attributes:
+        questions: the first so many of the dev split. samples: a question, at `temperature` and `top_p`.
+        every: steps between evaluations while training, greedy only; 0 evaluates before and after alone.
+    """
+
+    questions: int = 400
+    samples: int = 4
+    temperature: float = 0.6
+    top_p: float = 1.0
+    every: int = 0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run. questions: of a rollout batch; turn_tokens, total_tokens: limits in tokens; threads: torch's, 0 for all.
+
+    audited: share of sampled tokens whose log-probability is computed again at each step.
+    shuffled_rewards: a control that must not learn: rewards change places within the batch.
+    """
+
+    algorithm: str = "aepo"
+    variant: str = "paper"
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: EnvironmentSettings = field(default_factory=EnvironmentSettings)
+    model: str = "tiny"
+    seed: int = 0
+    steps: int = 100
+    questions: int = 24
+    turn_tokens: int = 64
+    total_tokens: int = 768
+    temperature: float = 1.0
+    optimiser: OptimiserSettings = field(
+        default_factory=lambda: OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20)
+    )
+    token_budget: int = 16_384
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    audited: float = 0.02
+    threads: int = 0
+    shuffled_rewards: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("questions", 1), ("turn_tokens", 1), ("total_tokens", 2), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if not 0 <= self.audited <= 1 or self.temperature <= 0:
+            raise ValueError(f"Expected audited in 0..1 and temperature > 0; got {self.audited}, {self.temperature}.")
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a mapping of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "RunConfig":
+        """The inverse of `to_plain`; ValueError names a field that does not exist."""
+        plain = {**plain, "optimiser": {**plain.get("optimiser", {})}}
+        if "betas" in plain["optimiser"]:
+            plain["optimiser"]["betas"] = tuple(plain["optimiser"]["betas"])  # YAML has lists alone
+        parts = {"environment": EnvironmentSettings, "optimiser": OptimiserSettings, "evaluation": EvaluationSettings}
+        given = {name: _made(parts[name], value) if name in parts else value for name, value in plain.items()}
+        made: RunConfig = _made(cls, given)
+        return made
+
+
+def _made(kind: Any, given: Mapping[str, Any]) -> Any:
+    known = [one.name for one in fields(kind)]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}; there are {', '.join(known)}.")
+    return kind(**given)
+
+
+TINY_ENVIRONMENT: dict[str, dict[str, Any]] = {
+    # One page a search, its whole text as the snippet: 50 tokens to read a turn, which a tiny model can.
+    "web": {
+        "difficulty": "tiny",
+        "tools": ["search", "python"],
+        "search": {"limit": 1, "snippet_characters": 1_000, "addresses": False},
+        "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
+    },
+    "search": {
+        "difficulty": "tiny",
+        "search": {"limit": 1, "snippet_characters": 1_000, "addresses": False},
+        "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
+    },
+    "code": {"difficulty": "tiny", "limits": {"turns": 4, "tool_calls": 3, "malformed": 1}},
+}
+"""Arguments of the environments for the tiny model."""
+
+
+def preset(name: str, environment: str = "web") -> RunConfig:
+    """A preset by name for one environment. Raises ValueError that lists the names."""
+    if environment not in ENVIRONMENTS:
+        raise ValueError(f"env is one of {', '.join(ENVIRONMENTS)}; got {environment!r}.")
+    tiny = RunConfig(
+        environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
+        # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
+        settings={"rollout.budget": 8, "rollout.look_ahead": 10},
+    )
+    presets = {
+        "smoke": replace(
+            tiny,
+            steps=2,
+            questions=8,
+            settings={"rollout.budget": 4, "rollout.look_ahead": 10},
+            evaluation=EvaluationSettings(questions=20, samples=2),
+        ),
+        "default": tiny,
+        "paper": replace(
+            tiny,
+            environment=EnvironmentSettings(environment),
+            model="Qwen/Qwen3-8B",
+            steps=80,
+            questions=128,
+            turn_tokens=4_096,
+            total_tokens=12_000,
+            settings={"updates": 8, "rollout.budget": 16, "rollout.look_ahead": 20},
+            optimiser=OptimiserSettings(lr=1e-6),
+            evaluation=EvaluationSettings(questions=400, samples=4, top_p=0.95, every=10),
+        ),
+    }
+    if name not in presets:
+        raise ValueError(f"preset is one of {', '.join(presets)}; got {name!r}.")
+    return presets[name]

@@ -1,0 +1,150 @@
+"""Evaluation: success of a policy on unseen questions, greedy and sampled, with intervals.
+
+    before = evaluate(policy, env, tasks, settings, limits, seed=0)
+    after = evaluate(...)
+    before.greedy.mean, before.sampled.mean           # shares of questions
+    gain = paired_gain(before.sampled, after.sampled) # mean difference and its 95 % interval, over the same questions
+
+A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right. Sampled success is
+pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as the sample (normal
+approximation of the mean of per-question scores), so that several samples of one question are not taken for more
+evidence than they are.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aepo_env.tasks import Task
+from algorithms.policy.loading import Policy
+from algorithms.policy.sampling import Sampling
+from algorithms.rollout.grow import grow
+from algorithms.rollout.independent import Independent
+from algorithms.rollout.inputs import TokenLimits
+from algorithms.rollout.records import summary
+from algorithms.training.config import EvaluationSettings
+
+_AT_ONCE = 400  # trajectories whose keys and values are kept at the same time
+
+
+class Interval(NamedTuple):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per question, in order, the share of its samples that were right; and how the episodes went."""
+
+    scores: NDArray[np.float64]
+    families: tuple[str, ...]
+    stop_reasons: dict[str, int]
+    tool_calls: dict[str, int]
+
+    @property
+    def mean(self) -> float:
+        """Share of questions solved."""
+        return float(self.scores.mean())
+
+    def interval(self) -> Interval:
+        """Of the mean."""
+        return mean_interval(self.scores)
+
+    def by_family(self) -> dict[str, float]:
+        """Means by task family."""
+        names = sorted(set(self.families))
+        return {name: float(self.scores[[one == name for one in self.families]].mean()) for name in names}
+
+    def to_plain(self) -> dict[str, Any]:
+        """For eval.jsonl."""
+        return {
+            "mean": self.mean,
+            "interval": list(self.interval()[1:]),
+            "families": self.by_family(),
+            "stop_reasons": self.stop_reasons,
+            "tool_calls": self.tool_calls,
+            "scores": self.scores.tolist(),
+        }
+
+
+def mean_interval(values: NDArray[np.float64]) -> Interval:
+    """Mean and normal 95 % interval; of one value alone, the value."""
+    mean = float(values.mean())
+    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_gain(before: Scores, after: Scores) -> Interval:
+    """The mean difference over the same questions, with its interval."""
+    return mean_interval(after.scores - before.scores)
+
+
+def success(
+    policy: Policy,
+    env: Any,
+    tasks: Sequence[Task],
+    sampling: Sampling,
+    limits: TokenLimits,
+    *,
+    samples: int,
+    seed: int,
+) -> Scores:
+    """Play every task `samples` times. Draws depend on the seed, the task and the sample alone."""
+    scores: list[float] = []
+    stops: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    at_once = max(1, _AT_ONCE // samples)
+    for start in range(0, len(tasks), at_once):
+        some = tasks[start : start + at_once]
+        grown = grow(
+            some, env, policy.engine(), policy.codec, Independent(samples), seed=seed, step=0, limits=limits,
+            sampling=sampling,
+        )  # fmt: skip
+        for tree in grown.trees:
+            right = [leaf.rewards["accuracy"] == 1 for leaf in tree.leaves]
+            scores.append(sum(right) / samples)  # an episode lost to a fault counts as not solved
+        counted = summary(grown.reports)
+        stops.update(counted["stop_reasons"])
+        calls.update(counted["tool_calls"])
+    return Scores(
+        np.array(scores), tuple(task.family for task in tasks), dict(sorted(stops.items())), dict(sorted(calls.items()))
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Of one policy. sampled is None where only the greedy score was asked for."""
+
+    greedy: Scores
+    sampled: Scores | None
+
+    def to_plain(self) -> dict[str, Any]:
+        """For eval.jsonl."""
+        plain = {"greedy": self.greedy.to_plain()}
+        return plain if self.sampled is None else {**plain, "sampled": self.sampled.to_plain()}
+
+
+def evaluate(
+    policy: Policy,
+    env: Any,
+    tasks: Sequence[Task],
+    settings: EvaluationSettings,
+    limits: TokenLimits,
+    *,
+    seed: int,
+    sampled: bool = True,
+) -> Evaluation:
+    """Greedy success and, unless `sampled` is False, success at the settings' temperature."""
+    greedy = success(policy, env, tasks, Sampling(temperature=0.0), limits, samples=1, seed=seed)
+    if not sampled:
+        return Evaluation(greedy, None)
+    drawn = Sampling(temperature=settings.temperature, top_p=settings.top_p)
+    return Evaluation(greedy, success(policy, env, tasks, drawn, limits, samples=settings.samples, seed=seed))

@@ -1,0 +1,98 @@
+"""What a step is measured by: the plain numbers of metrics.jsonl, the same for every algorithm.
+
+Timings stand under the keys "seconds" alone, at any depth: all else is equal when a run is repeated
+(`without_timings`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from aepo_env.sandbox.pool import InterpreterPool
+from algorithms.algorithm import LeafBatch
+from algorithms.rollout.records import QuestionReport, summary
+from algorithms.training.update_report import UpdateReport
+from algorithms.tree import TokenTree
+
+
+def step_metrics(
+    step: int,
+    trees: Sequence[TokenTree],
+    reports: Sequence[QuestionReport],
+    batch: LeafBatch,
+    advantage: Tensor,
+    report: UpdateReport,
+    *,
+    grown_questions: int,
+) -> dict[str, Any]:
+    """Numbers of one step. success: share of trajectories whose answer is wholly right. entropy: mean over leaf tokens
+    in nats. gaps: of AEPO's probes, H_root - H_tool, unscaled."""
+    leaves = [leaf for tree in trees for leaf in tree.leaves]
+    parts: Counter[str] = Counter()
+    for leaf in leaves:
+        parts.update(leaf.rewards)
+    numbers = report.plain()
+    numbers.pop("seconds")
+    gaps = [one.gap for one in reports if one.gap is not None]
+    entropies = None if batch.entropies is None else batch.entropies[batch.mask].double()
+    informative = batch.informative(advantage)
+    return {
+        "step": step,
+        "questions": len(trees),
+        "grown_questions": grown_questions,
+        "leaves": len(leaves),
+        "reward": sum(leaf.rewards["total"] for leaf in leaves) / len(leaves),
+        "reward_parts": {name: total / len(leaves) for name, total in sorted(parts.items()) if name != "total"},
+        "success": sum(leaf.rewards.get("accuracy", leaf.rewards["total"]) == 1 for leaf in leaves) / len(leaves),
+        "dead_questions": int((~informative).sum()),
+        "entropy": 0.0 if entropies is None else float(entropies.mean()),
+        "entropy_deviation": 0.0 if entropies is None else float(entropies.std()),
+        "policy_tokens": int(batch.unique.max()) + 1,
+        "leaf_policy_tokens": int(batch.mask.sum()),
+        "unique_tokens": sum(tree.unique_tokens() for tree in trees),
+        "raw_tokens": sum(tree.raw_tokens() for tree in trees),
+        "turns_mean": float(np.mean([leaf.turns for one in reports for leaf in one.leaves])),
+        "roots_mean": float(np.mean([one.roots for one in reports])),
+        "gap_mean": float(np.mean(gaps)) if gaps else None,
+        "rollout": summary(reports),
+        "update": numbers,
+    }
+
+
+class Interpreters:
+    """Counts what happened to live interpreters, over all pools of an environment's tools."""
+
+    _COUNTED = ("started", "forked", "rebuilt", "refused", "evicted")
+
+    def __init__(self) -> None:
+        self._pools: dict[int, InterpreterPool] = {}
+        self._before: Counter[str] = Counter()
+
+    def watch(self, tools: Iterable[Any]) -> None:
+        """Count these tools' pools from now on."""
+        for tool in tools:
+            pool = getattr(tool, "pool", None)
+            if isinstance(pool, InterpreterPool) and id(pool) not in self._pools:
+                self._pools[id(pool)] = pool
+                self._before.update({name: getattr(pool, name) for name in self._COUNTED})
+
+    def since_last(self) -> dict[str, int]:
+        """How often each thing happened since the last call."""
+        now: Counter[str] = Counter()
+        for pool in self._pools.values():
+            now.update({name: getattr(pool, name) for name in self._COUNTED})
+        counted = {name: now[name] - self._before[name] for name in self._COUNTED}
+        self._before = now
+        return counted
+
+
+def without_timings(record: Any) -> Any:
+    """A record without anything called "seconds", to compare runs."""
+    if isinstance(record, dict):
+        return {name: without_timings(value) for name, value in record.items() if name != "seconds"}
+    if isinstance(record, list):
+        return [without_timings(value) for value in record]
+    return record

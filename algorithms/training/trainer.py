@@ -1,0 +1,236 @@
+"""Trainer: one run, step by step: grow, filter, score, shape, estimate, update, audit, report.
+
+    trainer = Trainer(config, policy, directory, say=print)
+    trainer.evaluate("before")
+    trainer.train()
+    trainer.evaluate("after")
+
+Everything that decides a step is in `config`, in the weights and in `trainer.state()`; seeds are keyed by the step's
+number, so that a run gives the same metrics again (timings aside) at the same thread count.
+
+Left out: what a command line reads and prints around a run (`algorithms.run`).
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from algorithms.advantage.estimators import EntropyAware
+from algorithms.algorithm import Algorithm, LeafBatch, leaf_rewards
+from algorithms.loss.surrogates import BalancedClip
+from algorithms.policy.learner import Learner, Scores
+from algorithms.policy.loading import Policy
+from algorithms.policy.sampling import Sampling
+from algorithms.rollout.grow import grow
+from algorithms.rollout.inputs import TokenLimits
+from algorithms.rollout.paths import Deviations
+from algorithms.rollout.records import QuestionReport
+from algorithms.rollout.streams import generator
+from algorithms.settings import with_settings
+from algorithms.training.audits import audit_log_probs, check_counts, shown
+from algorithms.training.config import RunConfig
+from algorithms.training.evaluation import Evaluation, evaluate
+from algorithms.training.known import algorithm as known_algorithm
+from algorithms.training.measures import Interpreters, step_metrics
+from algorithms.training.questions import Questions, make_environment
+from algorithms.training.run_directory import RunDirectory
+from algorithms.training.update import update
+from algorithms.training.watch import Watch
+from algorithms.tree import TokenTree
+
+Say = Callable[[str], None]
+
+
+def algorithm_of(config: RunConfig) -> Algorithm:
+    """The run's algorithm with the settings its config changes."""
+    return with_settings(known_algorithm(config.algorithm, config.variant), config.settings)
+
+
+class Trainer:
+    """A run in progress. See the module's docstring.
+
+    Args:
+        config: all settings.
+        policy: its model is trained in place.
+        directory: where metrics go; None keeps nothing.
+        say: gets a line a step, and warnings.
+    """
+
+    def __init__(self, config: RunConfig, policy: Policy, directory: RunDirectory | None, say: Say = print) -> None:
+        self.config, self.policy, self.directory, self.say = config, policy, directory, say
+        self.algorithm = algorithm_of(config)
+        self.learner = Learner(policy.model, config.optimiser, config.token_budget, config.temperature)
+        self.limits = TokenLimits(config.turn_tokens, config.total_tokens)
+        self.questions = Questions(config.environment, config.seed)
+        self.deviations = Deviations()
+        self.done = 0
+        self._development: Any = None
+        self._watch: Watch | None = None
+        self._interpreters = Interpreters()
+
+    # ---------------------------------------------------------------------------------------------------- one step
+
+    def train(self) -> None:
+        """Take the steps that are left."""
+        began, first = time.perf_counter(), self.done
+        while self.done < self.config.steps:
+            metrics = self.step()
+            spent = time.perf_counter() - began
+            left = spent / (self.done - first) * (self.config.steps - self.done)
+            self.say(_line(metrics, self.config.steps, left))
+            every = self.config.evaluation.every
+            if every and self.done % every == 0 and self.done < self.config.steps:
+                self.evaluate(f"step {self.done}", sampled=False)
+
+    def step(self) -> dict[str, Any]:
+        """One rollout batch and its optimiser steps; the metrics, which are also written."""
+        number, began = self.done, time.perf_counter()
+        trees, reports, rounds, grown = self._grow(number)
+        if number == 0 and self.directory is not None:
+            self.directory.write_text("first_batch.txt", shown(trees, self.policy.tokenizer))
+        grew = time.perf_counter()
+        key = (self.config.seed, number)
+        audit = audit_log_probs(self.learner, trees, self.config.audited, generator(*key, "audit"))
+        scores = [Scores.sampled(tree) for tree in trees]  # the local engine's numbers are the learner's
+        batch = LeafBatch.of(trees, scores)
+        check_counts(trees, scores, int(batch.mask.sum()))
+        if self.config.shuffled_rewards:
+            order = torch.from_numpy(generator(*key, "shuffle").permutation(len(batch.rewards)))
+            batch = replace(batch, rewards=batch.rewards[order])
+        advantage = self.algorithm.advantages(batch)
+        scored = time.perf_counter()
+        report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"))
+        self.done += 1
+        metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
+        metrics |= {
+            "rounds": rounds,
+            "audit": audit._asdict(),
+            "interpreters": self._interpreters.since_last(),
+            "seconds": {"rollout": grew - began, "score": scored - grew, "update": time.perf_counter() - scored},
+        }
+        if self.directory is not None:
+            self.directory.append("metrics.jsonl", metrics)
+        assert self._watch is not None  # made with the first batch's environment
+        for warning in self._watch.look(metrics):
+            self.say(f"WARNING  {warning}")
+        return metrics
+
+    def _grow(self, number: int) -> tuple[list[TokenTree], list[QuestionReport], int, int]:
+        """Grow questions until the filter is content: kept trees, reports of all, rounds, questions grown."""
+        wanted, rounds, grown_questions = self.config.questions, 0, 0
+        trees: list[TokenTree] = []
+        kept: list[TokenTree] = []
+        reports: list[QuestionReport] = []
+        while True:
+            env, tasks = self.questions.next(wanted - len(kept))
+            self._prepare(env)
+            grown = grow(
+                tasks,
+                env,
+                self.policy.engine(),
+                self.policy.codec,
+                self.algorithm.rollout,
+                seed=self.config.seed,
+                step=number,
+                limits=self.limits,
+                sampling=Sampling(temperature=self.config.temperature),
+                deviations=self.deviations,
+            )
+            self.deviations = grown.deviations
+            rounds, grown_questions = rounds + 1, grown_questions + len(tasks)
+            reports += grown.reports
+            usable = [tree for tree in grown.trees if tree.leaves]  # a question may lose all to faults
+            trees += usable
+            if usable:
+                keep = self.algorithm.filter.keep(*(rewards := leaf_rewards(usable)))
+                kept += [tree for place, tree in enumerate(usable) if bool(keep[rewards[1] == place].all())]
+            if not (kept or trees):
+                raise RuntimeError(f"All trajectories of step {number + 1} were lost to faults: see the log.")
+            if not self.algorithm.filter.asks_again(len(kept), wanted, rounds):
+                break
+        return kept or trees, reports, rounds, grown_questions
+
+    def _prepare(self, env: Any) -> None:
+        tools = env.unwrapped.rules.tools
+        self._interpreters.watch(tools)
+        if self._watch is None:
+            self._watch = Watch([tool.name for tool in tools], _parts(self.algorithm))
+
+    # -------------------------------------------------------------------------------------------------- evaluation
+
+    def evaluate(self, when: str, *, sampled: bool = True) -> Evaluation:
+        """Success on the dev split; written to eval.jsonl."""
+        if self._development is None:
+            self._development = make_environment(self.config.environment, "dev")
+        tasks = self._development.unwrapped.tasks[: self.config.evaluation.questions]
+        began = time.perf_counter()
+        found = evaluate(
+            self.policy,
+            self._development,
+            tasks,
+            self.config.evaluation,
+            self.limits,
+            seed=self.config.seed,
+            sampled=sampled,
+        )
+        seconds = time.perf_counter() - began
+        if self.directory is not None:
+            record = {"when": when, "step": self.done, "questions": len(tasks), **found.to_plain(), "seconds": seconds}
+            self.directory.append("eval.jsonl", record)
+        return found
+
+    # ------------------------------------------------------------------------------------------------------- state
+
+    def state(self) -> dict[str, Any]:
+        """All that a run goes on from besides its config and weights."""
+        return {
+            "done": self.done,
+            "cursor": self.questions.cursor,
+            "deviations": [list(part) for part in self.deviations],
+            "learner": self.learner.state_dict(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.done, self.questions.cursor = state["done"], state["cursor"]
+        kinds = [type(part) for part in self.deviations]
+        self.deviations = Deviations(*(kind(*part) for kind, part in zip(kinds, state["deviations"], strict=True)))
+        self.learner.load_state_dict(state["learner"])
+
+    def close(self) -> None:
+        """Close environments. Idempotent."""
+        self.questions.close()
+        if self._development is not None:
+            self._development.close()
+            self._development = None
+
+
+def _parts(algorithm: Algorithm) -> list[str]:
+    """What the algorithm should be seen to do: see `watch.Watch`."""
+    rollout: Any = algorithm.rollout
+    found = ["branching"] if hasattr(rollout, "rule") else []
+    if getattr(rollout, "premonitor", False):
+        found.append("premonitor")
+    if isinstance(algorithm.loss, BalancedClip):
+        found.append("balanced")
+    if isinstance(algorithm.advantage, EntropyAware) and algorithm.advantage.weight:
+        found.append("entropy_weight")
+    return found
+
+
+def _line(metrics: Mapping[str, Any], steps: int, left: float) -> str:
+    rollout, seconds = metrics["rollout"], metrics["seconds"]
+    clipped = metrics["update"]["clip_share"]
+    return (
+        f"step {metrics['step']:>3}/{steps}  success {metrics['success']:.2f}  reward {metrics['reward']:+.2f}  "
+        f"entropy {metrics['entropy']:.2f}  roots {metrics['roots_mean']:.1f}  forks {rollout['forks']:>3}  "
+        f"clipped {100 * (clipped or 0):.1f} %  tokens {metrics['unique_tokens']}/{metrics['raw_tokens']}  "
+        f"rollout {seconds['rollout']:.1f} s  update {seconds['update']:.1f} s  left {_clock(left)}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,107 @@
+"""Watch: warnings in words about what usually stays unnoticed, once per kind.
+
+    watch = Watch(tools=["search", "python"], parts=["branching", "premonitor"])
+    for warning in watch.look(metrics):            # after every step
+        print(warning)
+
+Left out: what must stop a run (`audits`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+PATIENCE = 10
+"""Steps before something that never happened is worth a word, and over which shares are taken."""
+MOST_DEAD = 0.9
+LEAST_ENTROPY = 0.1
+"""Of the entropy of the first steps; below it the policy hardly explores."""
+
+
+class Watch:
+    """Looks at the metrics of each step.
+
+    Args:
+        tools: names of the environment's tools.
+        parts: what the algorithm should be seen to do, out of "branching", "premonitor", "balanced", "entropy_weight".
+    """
+
+    def __init__(self, tools: Sequence[str], parts: Sequence[str]) -> None:
+        self._tools, self._parts = tuple(tools), frozenset(parts)
+        self._history: list[Mapping[str, Any]] = []
+        self._said: set[str] = set()
+
+    def look(self, metrics: Mapping[str, Any]) -> list[str]:
+        """Warnings that this step gave rise to."""
+        self._history.append(metrics)
+        new = [(kind, words) for kind, words in self._found() if kind not in self._said]
+        self._said.update(kind for kind, _ in new)
+        return [words for _, words in new]
+
+    def _found(self) -> Iterator[tuple[str, str]]:
+        if dropped := self._history[-1]["rollout"]["dropped"]:
+            yield (
+                "dropped",
+                f"{dropped} trajectories were lost to faults of tools or judges, twice each, and left out: "
+                "the log has the faults.",
+            )
+        if len(self._history) < PATIENCE:
+            return
+        yield from self._dead()
+        yield from self._collapsed()
+        yield from self._uncalled()
+        yield from self._idle_parts()
+
+    def _dead(self) -> Iterator[tuple[str, str]]:
+        recent = self._history[-PATIENCE:]
+        share = sum(one["dead_questions"] for one in recent) / sum(one["questions"] for one in recent)
+        if share > MOST_DEAD:
+            yield (
+                "dead",
+                f"{share:.0%} of the questions of the last {PATIENCE} steps gave all their trajectories the same "
+                "reward and taught nothing: take easier or harder questions, or a larger budget.",
+            )
+
+    def _collapsed(self) -> Iterator[tuple[str, str]]:
+        first = sum(one["entropy"] for one in self._history[:5]) / 5
+        now = self._history[-1]["entropy"]
+        if now < LEAST_ENTROPY * first:
+            yield (
+                "entropy",
+                f"The policy's entropy fell from {first:.2g} to {now:.2g} nats a token: it hardly explores any more. "
+                "Lower the learning rate, or raise the upper clip bound.",
+            )
+
+    def _uncalled(self) -> Iterator[tuple[str, str]]:
+        called = {name for one in self._history for name, count in one["rollout"]["tool_calls"].items() if count}
+        for tool in self._tools:
+            if tool not in called:
+                yield (
+                    f"tool {tool}",
+                    f"The tool {tool!r} was never called in {len(self._history)} steps: the policy may not know how, "
+                    "or no question needs it.",
+                )
+
+    def _idle_parts(self) -> Iterator[tuple[str, str]]:
+        steps = f"in {len(self._history)} steps"
+        rollouts = [one["rollout"] for one in self._history]
+        idle = {
+            "branching": (
+                not any(one["forks"] for one in rollouts),
+                f"No trajectory forked {steps}: the algorithm's branching never acted.",
+            ),
+            "premonitor": (
+                len({roots for one in rollouts for roots, _ in one["roots"]}) < 2,
+                f"Pre-monitoring chose the same number of roots for every question {steps}: it never acted. Look at "
+                "rollout.sensitivity and rollout.scale.",
+            ),
+            "balanced": (
+                not any(one["update"]["kept_gradient"] for one in self._history),
+                f"The balanced clip gave back no gradient {steps}: no rising token left the clip range. Take more "
+                "updates a batch, or a higher learning rate.",
+            ),
+            "entropy_weight": (
+                not any(one["entropy_deviation"] for one in self._history),
+                f"All tokens had the same entropy {steps}: weighting by entropy never acted.",
+            ),
+        }
+        yield from ((part, words) for part, (is_idle, words) in idle.items() if is_idle and part in self._parts)
