@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aepo_env.forking import fork, restore, snapshot
     from aepo_env.stored import from_plain, to_plain
     from aepo_env.tasks import Task
-    from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
+    from aepo_env.tools.tool import CallContext, Fault, ForkCost, Forking, Tool, ToolResult
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ _HOMES = {
     "CallContext": "tools.tool",
     "Episode": "episode",
     "Fault": "tools.tool",
+    "ForkCost": "tools.tool",
     "ForkNotSupported": "errors",
     "Forking": "tools.tool",
     "Limits": "episode",
@@ -55,6 +56,7 @@ __all__ = [
     "CallContext",
     "Episode",
     "Fault",
+    "ForkCost",
     "ForkNotSupported",
     "Forking",
     "Limits",

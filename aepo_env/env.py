@@ -27,10 +27,13 @@ from aepo_env.protocols.tags import TagsProtocol
 from aepo_env.rules import EpisodeReward, Messages, Rules
 from aepo_env.spaces import MAX_TEXT, Unicode
 from aepo_env.tasks import Task, find_task
-from aepo_env.tools.tool import Forking, Tool
+from aepo_env.tools.tool import ForkCost, Forking, Tool
 from aepo_env.worlds.world import World
 
 RandomStreams = Literal["same", "split"]
+
+_FREE = ForkCost.FREE  # as a global: looked up at every step
+_COSTS = tuple(ForkCost)  # in rising order
 
 
 class Snapshot:
@@ -114,6 +117,8 @@ class ToolEnv(gymnasium.Env[str, str]):
         self.observation_space = Unicode(max(MAX_TEXT, 4 * self.rules.limits.observation_characters))
         self.action_space = Unicode()
         self._system_prompt = protocol.system_prompt(tools)
+        # Those that have to be asked what a fork costs, by their places.
+        self._askable = [i for i, tool in enumerate(tools) if tool.forking not in (Forking.PURE, Forking.VALUE)]
         self._episode: Episode | None = None
         self._fork_count = 0  # forks taken at the present step; names the next child's random streams
 
@@ -309,7 +314,10 @@ class ToolEnv(gymnasium.Env[str, str]):
         return None if wanted is None else find_task(self.tasks, wanted)
 
     def _info(self, episode: Episode, messages: Messages, answer_span: Span | None = None) -> dict[str, Any]:
-        """What a step says besides the observation: plain data, the reader's own, and nothing that depends on time."""
+        """What a step says besides the observation: plain data, the reader's own, and nothing that depends on time.
+
+        All but "fork" follow from the episode alone; that one also from how many interpreters are alive.
+        """
         limits, spent, turns = self.rules.limits, episode.spent, len(episode.turns)
         turn = episode.turns[-1] if turns else NO_TURN
         calls = turn.calls
@@ -317,7 +325,9 @@ class ToolEnv(gymnasium.Env[str, str]):
         if answer_span is not None:
             spans = (("answer", answer_span[0], answer_span[1]),)
         elif len(calls) == 1:  # nearly every turn, and half the price
-            spans = ((calls[0].tool, calls[0].span[0], calls[0].span[1]),)
+            call = calls[0]
+            start, end = call.span
+            spans = ((call.tool, start, end),)
         else:
             spans = tuple([(call.tool, call.span[0], call.span[1]) for call in calls])
         left = limits.characters - spent.characters
@@ -338,7 +348,12 @@ class ToolEnv(gymnasium.Env[str, str]):
             "stop_reason": episode.stop_reason,
             "valid": episode.valid,
             "rewards": {} if episode.rewards is None else dict(episode.rewards),
+            "fork": self._fork_cost(episode.tool_states) if self._askable else _FREE,
         }
+
+    def _fork_cost(self, states: Sequence[Any]) -> ForkCost:
+        """Of forking here: that of the tool it costs most."""
+        return max([self.rules.tools[i].fork_cost(states[i]) for i in self._askable], key=_COSTS.index)
 
     def _release_tools(self) -> None:
         if self._episode is not None:

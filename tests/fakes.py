@@ -283,7 +283,7 @@ class FakeSandbox:
     """Counts its interpreters. available=False: none can be had."""
 
     def __init__(self, *, sleep: float = 0.01) -> None:
-        self.available = True
+        self.available = self.can_fork = True
         self.sleep = sleep
         self.live = self.most_live = self.started = self.cells = 0
         self._lock = threading.RLock()

@@ -1,7 +1,9 @@
 """Forks, deep copies and snapshots of an environment without wrappers (tests/test_forking.py has those)."""
 
 import copy
+import json
 import pickle
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from aepo_env.env import Snapshot, ToolEnv
 from aepo_env.episode import StopReason
 from aepo_env.errors import ForkNotSupported
+from aepo_env.tools.tool import ForkCost, Forking, Tool
 from tests.fakes import (
     CounterTool,
     EchoTool,
@@ -182,6 +185,39 @@ def test_bad_arguments_of_fork(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         env.fork(**wrong)
     assert env.fork(0) == []
+
+
+@pytest.mark.parametrize(
+    ("tools", "cost"),
+    [
+        ([EchoTool(), CounterTool()], "free"),
+        ([EchoTool(), HoldingTool()], "cheap"),
+        ([HoldingTool(), UnforkableTool(), EchoTool()], "impossible"),
+    ],
+)
+def test_info_says_what_a_fork_here_costs(tools: list[Tool], cost: str) -> None:
+    env = make_env(tools)
+    assert env.reset()[1]["fork"] == cost
+    for turn in ("<search>a</search>", "hm", "<answer>4</answer>"):
+        assert env.step(turn)[4]["fork"] == cost
+    assert json.dumps(cost) == json.dumps(env.reset()[1]["fork"])
+
+
+def test_a_tool_says_at_every_step_what_its_own_fork_costs_and_the_dearest_counts() -> None:
+    class Growing(CounterTool):
+        forking = Forking.PROCESS
+
+        def __init__(self, name: str, costs: Sequence[ForkCost]) -> None:
+            self.name, self.costs = name, costs
+
+        def fork_cost(self, state: Any) -> ForkCost:
+            return self.costs[state[0]]
+
+    free, cheap, costly, impossible = ForkCost
+    env = make_env([Growing("one", [free, costly, impossible]), EchoTool(), Growing("two", [free, cheap, free])])
+    costs = [env.reset()[1]["fork"]]
+    costs += [env.step(f"<{name}>x</{name}>")[4]["fork"] for name in ("two", "one", "search", "one", "two")]
+    assert costs == [free, cheap, costly, costly, impossible, impossible]
 
 
 def test_handles_are_given_back_exactly_once() -> None:

@@ -158,7 +158,10 @@ def test_an_episode_pickles(env):
     moment = pickle.loads(pickle.dumps(aepo_env.snapshot(env)))
     expected = [env.step(action) for action in actions[1:]]
     aepo_env.restore(env, moment)
-    assert [env.step(action) for action in actions[1:]] == expected
+    again = [env.step(action) for action in actions[1:]]
+    for step in (*expected, *again):
+        del step[4]["fork"]  # whether an interpreter is alive is no part of an episode
+    assert again == expected
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

@@ -62,7 +62,9 @@ class Interpreter(Protocol):
 
 
 class Sandbox(Protocol):
-    """A maker of interpreters."""
+    """A maker of interpreters. can_fork: False when each of them refuses every fork."""
+
+    can_fork: bool
 
     def start(self, seed: int) -> Interpreter:
         """A fresh interpreter whose random streams start from `seed`. Raises SandboxUnavailable."""

@@ -57,6 +57,8 @@ class LocalBox:
     source: where that user finds this package's files, when not here.
     """
 
+    can_fork = True
+
     def __init__(
         self,
         limits: BoxLimits | None = None,

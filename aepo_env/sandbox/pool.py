@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 from aepo_env.errors import ForkNotSupported
 from aepo_env.sandbox.interpreter import CellResult, ForkRefused, Interpreter, Sandbox, SandboxUnavailable
+from aepo_env.tools.tool import ForkCost
 
 DEFAULT_LIMIT = 64
 
@@ -166,6 +167,18 @@ class InterpreterPool:
             )
         return Session(session.seed, events, child)
 
+    def fork_cost(self, session: Session) -> ForkCost:
+        """What `fork` would cost now. Takes no lock and asks no interpreter: one with live threads may yet refuse."""
+        if not session.events:
+            return ForkCost.FREE
+        is_ready = self.sandbox.can_fork and self._standing(session) is not None
+        if is_ready and len(self._live) + self._reserved < self.limit:
+            return ForkCost.CHEAP
+        # A session that cannot be rebuilt may take another's place, which has to be rebuilt then.
+        if session.repeatable or (is_ready and self._victim(session) is not None):
+            return ForkCost.COSTLY
+        return ForkCost.IMPOSSIBLE
+
     def _fork_live(
         self, session: Session, events: tuple[Cell | Reseed, ...], rng: Literal["same", "split"], seed: int
     ) -> Handle | None:
@@ -193,15 +206,21 @@ class InterpreterPool:
 
     # ------------------------------------------------------------------------------------------------------- inside
 
+    def _standing(self, session: Session) -> Interpreter | None:
+        """The session's interpreter, if it has an idle one that stands where the session does."""
+        handle = session.handle
+        if handle is None or handle.busy or handle.position != len(session.events) or handle.process != os.getpid():
+            return None
+        return handle.interpreter
+
     def _claim(self, session: Session) -> Interpreter | None:
         """Mark the session's interpreter busy; None when it has none that stands where the session does."""
         handle = session.handle
         if handle is None:
             return None
         with self._changed:
-            interpreter = handle.interpreter
-            stands_there = handle.position == len(session.events) and handle.process == os.getpid()
-            if interpreter is None or handle.busy or not stands_there:
+            interpreter = self._standing(session)
+            if interpreter is None:
                 return None
             handle.busy = True
             self._clock += 1
@@ -267,19 +286,22 @@ class InterpreterPool:
         """
         with self._changed:
             if len(self._live) + self._reserved >= self.limit:
-                if for_fork_of is not None and for_fork_of.repeatable:
-                    return False
-                handles = [handle for ref in list(self._live.values()) if (handle := ref()) is not None]
-                idle = [handle for handle in handles if not handle.busy]
-                if not idle:
-                    return False
-                victim = min(idle, key=lambda handle: (not handle.repeatable, handle.used))
-                if for_fork_of is not None and not victim.repeatable:
+                victim = self._victim(for_fork_of)
+                if victim is None:
                     return False
                 victim.close()
                 self.evicted += 1
             self._reserved += 1
             return True
+
+    def _victim(self, for_fork_of: Session | None) -> Handle | None:
+        """Whose place may be taken, if anybody's."""
+        if for_fork_of is not None and for_fork_of.repeatable:
+            return None
+        handles = [handle for ref in list(self._live.values()) if (handle := ref()) is not None]
+        idle = [handle for handle in handles if not handle.busy]
+        victim = min(idle, key=lambda handle: (not handle.repeatable, handle.used), default=None)
+        return victim if for_fork_of is None or (victim is not None and victim.repeatable) else None
 
     def _fill_place(self, handle: Handle | None) -> None:
         """Put `handle` into the place reserved for it; None frees the place."""

@@ -38,6 +38,8 @@ _KEPT_VARIABLES = ("LANG", "LC_ALL", "TZ")
 class UnboxedUnsafe:
     """A maker of unprotected interpreters (see interpreter.Sandbox). From BoxLimits it keeps what one process can."""
 
+    can_fork = False
+
     def __init__(self, limits: BoxLimits | None = None) -> None:
         self.limits = limits or BoxLimits()
         self._interpreters: weakref.WeakSet[UnboxedInterpreter] = weakref.WeakSet()

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from aepo_env.sandbox.interpreter import CellResult, Sandbox, SandboxLost, SandboxUnavailable
 from aepo_env.sandbox.pool import DEFAULT_LIMIT, InterpreterPool, ReplayFailed, Session
 from aepo_env.text import cut_telling
-from aepo_env.tools.tool import CallContext, Fault, Forking, Tool, ToolResult
+from aepo_env.tools.tool import CallContext, Fault, ForkCost, Forking, Tool, ToolResult
 
 
 @functools.cache
@@ -96,6 +96,9 @@ class PythonTool(Tool):
 
     def fork(self, state: Any, *, rng: str, seed: int) -> Session:
         return self.pool.fork(cast(Session, state), rng=cast(Literal["same", "split"], rng), seed=seed)
+
+    def fork_cost(self, state: Any) -> ForkCost:
+        return self.pool.fork_cost(cast(Session, state))
 
     def release(self, state: Any) -> None:
         handle = cast(Session, state).handle

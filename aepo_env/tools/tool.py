@@ -19,6 +19,23 @@ class Forking(StrEnum):
     NONE = "none"  # cannot be forked: `fork` raises ForkNotSupported
 
 
+class ForkCost(StrEnum):
+    """What a fork of the episode would cost at this moment. In rising order."""
+
+    FREE = "free"  # no live process hangs on the state
+    CHEAP = "cheap"  # a live process, which can be forked as it stands
+    COSTLY = "costly"  # a process would have to be rebuilt by replay
+    IMPOSSIBLE = "impossible"  # `fork` would raise ForkNotSupported
+
+
+_USUAL_COST = {
+    Forking.PURE: ForkCost.FREE,
+    Forking.VALUE: ForkCost.FREE,
+    Forking.PROCESS: ForkCost.CHEAP,
+    Forking.NONE: ForkCost.IMPOSSIBLE,
+}
+
+
 class Fault(NamedTuple):
     """Something outside the policy's control failed (network, sandbox, time). Data, never an exception.
 
@@ -76,6 +93,13 @@ class Tool(ABC):
     def fork(self, state: Any, *, rng: str, seed: int) -> Any:
         """An independent copy of `state`. `rng` is "same" or "split" (then `seed` starts the new stream)."""
         return state
+
+    def fork_cost(self, state: Any) -> ForkCost:
+        """What `fork` would cost now, as far as is known without asking a process: must neither block nor raise.
+
+        It stands in `info["fork"]`. Not asked of tools whose `forking` is PURE or VALUE: those are free.
+        """
+        return _USUAL_COST[self.forking]
 
     def release(self, state: Any) -> None:
         """Give back what `state` holds (processes). Called once per state; must not raise."""

@@ -8,6 +8,7 @@ import pytest
 from aepo_env.env import ToolEnv
 from aepo_env.episode import StopReason
 from aepo_env.errors import ForkNotSupported
+from aepo_env.sandbox import UnboxedUnsafe
 from aepo_env.sandbox.interpreter import CellResult
 from aepo_env.sandbox.pool import InterpreterPool
 from aepo_env.tools.python import PythonTool, _code, shared_pool
@@ -182,6 +183,35 @@ def test_random_streams_follow_rng(sandbox: FakeSandbox, limit: int) -> None:
     drawn = [run(one, "rng.random()") for one in (env, same, other, first, second)]
     assert drawn[0] == drawn[1] == drawn[2]
     assert len(set(drawn)) == 3
+
+
+def test_info_says_what_forking_costs(sandbox: FakeSandbox) -> None:
+    env = python_env(sandbox, limit=2)
+    assert env.reset()[1]["fork"] == "free"
+    assert env.step("hm")[4]["fork"] == "free"
+
+    def cost(env: ToolEnv, code: str) -> str:
+        return str(env.step(f"<python>{code}</python>")[4]["fork"])
+
+    assert cost(env, "x = 1") == "cheap"
+    moment = pickle.loads(pickle.dumps(env.snapshot()))
+    (child,) = env.fork()
+    assert cost(env, "x") == "costly", "the child took the last place"
+    child.close()
+    assert cost(env, "x") == "cheap"
+    assert cost(env, "DIE") == "free"
+    env.restore(moment)
+    assert env.step("<think>x</think>")[4]["fork"] == "costly", "nothing is alive yet"
+    assert env.step("<answer>x</answer>")[4]["fork"] == "costly"
+
+
+def test_interpreters_that_never_fork_are_no_cheap_forks() -> None:
+    pool = InterpreterPool(UnboxedUnsafe())
+    env = make_env([PythonTool(pool)])
+    assert env.reset(seed=1)[1]["fork"] == "free"
+    assert env.step("<python>1</python>")[4]["fork"] == "costly"
+    env.close()
+    assert pool.live == 0
 
 
 def test_random_streams_of_forks_before_the_first_call_are_split_too(sandbox: FakeSandbox) -> None:

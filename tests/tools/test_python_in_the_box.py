@@ -87,6 +87,15 @@ def test_a_fork_goes_on_with_functions_generators_modules_and_files(pool: Interp
         assert from_env != from_split, "split streams"
 
 
+def test_forking_a_live_interpreter_is_cheap_while_there_is_room(pool: InterpreterPool) -> None:
+    env = python_env(pool)
+    assert env.reset()[1]["fork"] == "free"
+    assert env.step("<python>x = 1</python>")[4]["fork"] == "cheap"
+    (child,) = env.fork()
+    with closing_all(env, child):
+        assert env.step("<search>a</search>")[4]["fork"] == ("cheap" if pool.limit > 2 else "costly")
+
+
 def test_twins_given_equal_actions_give_equal_everything(pool: InterpreterPool) -> None:
     env = python_env(pool)
     run(env, SETUP)
