@@ -24,6 +24,8 @@ EpisodeReward = Callable[[Episode], Score]
 _log = logging.getLogger(__name__)
 
 
+_FIRST_CALLS = tuple([f"{turn}.1" for turn in range(100)])  # ids of nearly all calls, made once
+
 Messages = tuple[dict[str, Any], ...]
 
 
@@ -71,7 +73,7 @@ class Rules:
             parsed = self.protocol.parse(action)
             if isinstance(parsed, Calls):
                 calls, states, results, used, stop = self._run_calls(episode, parsed.calls, started)
-                observation, messages = self._show_results(calls, self._notice(turns, used, stop))
+                observation, messages = self._show_results(turns, calls, self._notice(turns, used, stop))
             elif isinstance(parsed, Answer):
                 answer, stop = parsed, StopReason.ANSWERED
             else:
@@ -80,8 +82,13 @@ class Rules:
                 observation, messages = self._show_malformed(malformed, self._notice(turns, used, stop))
         characters = spent.characters + len(action) + len(observation)
         seconds = spent.seconds + time.perf_counter() - started
-        if stop is None:
-            stop = self._limit_reached(turns, characters, seconds)
+        if stop is None:  # nothing was wrong with the turn, but a budget may be used up
+            if turns >= limits.turns:
+                stop = StopReason.MAX_TURNS
+            elif characters >= limits.characters:
+                stop = StopReason.MAX_CHARACTERS
+            elif seconds >= limits.episode_seconds:
+                stop = StopReason.DEADLINE
         record = new_record(
             Episode,
             (
@@ -195,15 +202,6 @@ class Rules:
                 break
         return result
 
-    def _limit_reached(self, turns: int, characters: int, seconds: float) -> StopReason | None:
-        """Which budget is used up after a turn that asked for nothing more."""
-        limits = self.limits
-        if turns >= limits.turns:
-            return StopReason.MAX_TURNS
-        if characters >= limits.characters:
-            return StopReason.MAX_CHARACTERS
-        return StopReason.DEADLINE if seconds >= limits.episode_seconds else None
-
     def _notice(self, turns: int, tool_calls: int, stop: StopReason | None) -> str:
         """What the policy is told when it is about to run out of something."""
         limits = self.limits
@@ -213,12 +211,19 @@ class Rules:
             return "\n(No tool calls are left: answer now.)"
         return ""
 
-    def _show_results(self, calls: Sequence[CallRecord], notice: str) -> tuple[str, Messages]:
-        """The results of one turn, together no longer than an observation may be; the notice stays whole."""
+    def _show_results(self, turn: int, calls: Sequence[CallRecord], notice: str) -> tuple[str, Messages]:
+        """The results of one turn, together no longer than an observation may be; the notice stays whole.
+
+        A call's id is its place, "turn.number": the same in every replay and fork, and once in an episode.
+        """
         room = self.limits.observation_characters
         if len(calls) == 1:  # nearly every turn: worth a line of its own
-            text = cut_telling(calls[0].result, room) + notice
-            return self.protocol.render(text), ({"role": "tool", "name": calls[0].tool, "content": text},)
+            call = calls[0]
+            text = cut_telling(call.result, room) + notice
+            call_id = _FIRST_CALLS[turn] if turn < len(_FIRST_CALLS) else f"{turn}.1"
+            return self.protocol.render(text), (
+                {"role": "tool", "name": call.tool, "tool_call_id": call_id, "content": text},
+            )
         texts = []
         for call in calls:
             texts.append(cut_telling(call.result, room))
@@ -226,7 +231,10 @@ class Rules:
         texts[-1] += notice
         observation = "\n".join([self.protocol.render(text) for text in texts])
         return observation, tuple(
-            [{"role": "tool", "name": call.tool, "content": text} for call, text in zip(calls, texts, strict=True)]
+            [
+                {"role": "tool", "name": call.tool, "tool_call_id": f"{turn}.{number}", "content": text}
+                for number, (call, text) in enumerate(zip(calls, texts, strict=True), 1)
+            ]
         )
 
     def _show_malformed(self, reason: str, notice: str) -> tuple[str, Messages]:

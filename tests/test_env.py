@@ -62,7 +62,8 @@ def test_a_whole_episode() -> None:
     observation, reward, terminated, truncated, info = env.step("<think>t</think><search>a b</search>")
     assert observation == "<result>\na b\n</result>"
     assert (reward, terminated, truncated) == (0.0, False, False)
-    assert info["messages"] == ({"role": "tool", "name": "search", "content": "a b"},)
+    message = {"role": "tool", "name": "search", "tool_call_id": "1.1", "content": "a b"}
+    assert info["messages"] == (message,)
     assert info["spans"] == (("search", 16, 36),)
     assert info["left"]["tool_calls"] == Limits().tool_calls - 1
 
