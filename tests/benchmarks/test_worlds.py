@@ -7,10 +7,10 @@ from benchmarks import worlds
 
 def test_figures_of_a_small_world_are_printed(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("AEPO_CACHE", str(tmp_path))
-    worlds.report("web", "train", "tiny", 3, "unboxed_unsafe")  # these families never call python
+    worlds.report("web", "train", "tiny", 3, "unboxed_unsafe")
     printed = capsys.readouterr().out
-    for hops in (1, 2, 3):
-        assert re.search(rf"^web/{hops}-hop +3 +100\.0% ", printed, re.MULTILINE)
+    for family in ("1-hop", "2-hop", "3-hop", "arithmetic"):
+        assert re.search(rf"^web/{family} +3 +100\.0% ", printed, re.MULTILINE)
 
 
 def test_writing_many_pages_is_measured(capsys):

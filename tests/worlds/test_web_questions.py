@@ -1,6 +1,7 @@
 """Questions: provable from pages, unique, not to be guessed, and the same in every process."""
 
 import dataclasses
+import itertools
 import json
 import random
 import re
@@ -113,11 +114,20 @@ def test_tasks_are_plain_data_with_unique_ids_and_no_answer_in_the_question(diff
         assert not re.search(r"[{}]|the the|The the|of of", task.question)
 
 
-def test_all_families_come_in_their_shares():
-    tasks = WebTasks(graph(), count=2000, name="x")
+@pytest.mark.parametrize("difficulty", ["tiny", "medium"])
+def test_all_families_come_in_their_shares(difficulty):
+    tasks = WebTasks(graph(difficulty), count=2000, name="x")
     counts = Counter(task.family for task in tasks)
-    for family, weight in PRESETS["medium"].mix:
-        assert abs(counts[f"web/{family}"] / 2000 - weight) < 0.04
+    mix = PRESETS[difficulty].mix
+    assert set(counts) == {f"web/{family}" for family, _ in mix}
+    for family, weight in mix:
+        assert abs(counts[f"web/{family}"] / 2000 - weight / sum(one for _, one in mix)) < 0.04
+
+
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_some_questions_of_every_difficulty_need_python(difficulty):
+    families = [task.family for task in world(difficulty).tasks[:400]]
+    assert families.count("web/arithmetic") > 20
 
 
 def test_a_comparison_asks_for_a_fact_in_which_the_two_differ():
@@ -206,8 +216,10 @@ def test_answers_of_several_hops_stand_in_no_snippet_of_the_question(difficulty)
     assert share_in_snippets(made, tasks) <= 0.1
 
 
-@pytest.mark.parametrize("difficulty", ["medium", "hard"])
-@pytest.mark.parametrize("family", ["comparison", "arithmetic"])
+@pytest.mark.parametrize(
+    ("difficulty", "family"),
+    [("tiny", "arithmetic"), *itertools.product(("medium", "hard"), ("comparison", "arithmetic"))],
+)
 def test_what_is_compared_or_calculated_stands_in_no_snippet_of_the_question(difficulty, family):
     """Comparisons of "easy" name both things, so that the winner's facts may well be in sight of who knows it."""
     made = world(difficulty, pages=1200)

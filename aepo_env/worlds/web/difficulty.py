@@ -4,8 +4,9 @@
     generated_web(difficulty=replace(PRESETS["medium"], distractors=6))     # dataclasses.replace: one setting changed
 
 Presets: "tiny" is for a model of about a million parameters with a thousand tokens of context (pages of 45-60 tokens,
-one layout, twelve relations, 1-3 hops); "easy" has every kind of entity and family on short, plain pages; "medium" is
-an ordinary web; "hard" has long pages that also state facts of others, exact namesakes, other names, more steps.
+one layout, twelve relations, 1-3 hops, and differences of two years, so that some questions need python); "easy" has
+every kind of entity and family on short, plain pages; "medium" is an ordinary web; "hard" has long pages that also
+state facts of others, exact namesakes, other names, more steps.
 """
 
 import hashlib
@@ -137,8 +138,8 @@ PRESETS: dict[str, Difficulty] = {
         ),
         facts_per_page=4, layouts=("prose",), wordings=2, short_subjects=False, distractors=0, clutter=False,
         dead_links=0.0, aliases=0.0, namesakes=0.2, namesake_ways=("shared word", "letter"), syllables=(2, 2),
-        name_patterns=1, words=8, lists=False, mix=(("1-hop", 1.0), ("2-hop", 1.0), ("3-hop", 1.0)),
-        question_wordings=1, nouns=1, reference_hops=0,
+        name_patterns=1, words=8, lists=False, question_wordings=1, nouns=1, reference_hops=0,
+        mix=(("1-hop", 1.0), ("2-hop", 1.0), ("3-hop", 1.0), ("arithmetic", 0.5)),
     ),
     "easy": Difficulty(
         facts_per_page=5, layouts=("prose", "infobox"), wordings=5, short_subjects=False, distractors=0, clutter=False,
