@@ -6,7 +6,7 @@
 It is what runs train without a GPU: plain transformers objects, saved and loaded as any other model. What makes a model
 this small learn to copy names out of pages within minutes lies in two places:
 
-- the tokenizer cuts a name the same way everywhere: a space stands before every text, digits are single tokens, and
+- the tokenizer cuts a name or number the same way everywhere: a space before every text, numbers by themselves, and
   the protocol's tags are one token each;
 - the first weights: attention starts with two heads that look one token back, queries and keys alike (so that a head
   looks for its own content) and outputs that undo values (so that it writes down what it saw). Only values differ from
@@ -59,7 +59,7 @@ def tiny_tokenizer(texts: Iterable[str], vocabulary: int = 1_024) -> Any:
     made = Tokenizer(models.BPE())
     made.normalizer = normalizers.Prepend(" ")  # in front of every stretch between two tags
     made.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -122,22 +122,49 @@ def _first_weights(model: Any, shape: TinyShape) -> None:
         attention.o_proj.weight.copy_(0.7 * attention.v_proj.weight.T)
         attention.q_norm.weight.fill_(1.5)  # with 1, no attention score could exceed sqrt(head width)
         attention.k_norm.weight.fill_(1.5)
-    _look_back(model.model.layers[0].self_attn, shape.width // shape.heads, heads=min(2, shape.heads))
+    _copying(model.model.layers[0].self_attn, model.model.layers[1].self_attn, shape.width // shape.heads)
 
 
 def _scaled(matrix: Tensor, gain: float) -> None:
     torch.nn.init.normal_(matrix, std=gain / math.sqrt(matrix.shape[1]))
 
 
-def _look_back(attention: Any, width: int, heads: int) -> None:
-    """Let the first heads look at the token before: their keys are their queries, turned one position on."""
-    direction = torch.zeros(width)
-    direction[:4] = torch.tensor([1.0, 0.8, 0.6, 0.4])  # the fastest frequencies tell neighbours apart best
-    angles = 10_000.0 ** (-torch.arange(0, width, 2).float() / width)
-    first, second = direction.chunk(2)
-    turned = torch.cat([first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()])
-    for head in range(heads):
+def _copying(first: Any, second: Any, width: int) -> None:
+    """An induction circuit over two layers: what followed this token before is written down again.
+
+    Two heads of the first layer look at the token before and note it in directions of their own (`notes`); heads of
+    the second look for positions whose note is the present token, and write down the token that stands there.
+    """
+    size = first.q_proj.weight.shape[1]
+    basis = torch.nn.init.orthogonal_(torch.empty(size, size))
+    count = size // width
+    pieces = [basis[piece * width : (piece + 1) * width] for piece in range(count)]
+    half = count // 2
+    reads, notes = pieces[:half], pieces[half:]
+    frequencies = 10_000.0 ** (-torch.arange(0, width, 2).float() / width)
+    for head in range(count):
         rows = slice(head * width, (head + 1) * width)
-        for matrix, wanted in ((attention.q_proj.weight, direction), (attention.k_proj.weight, turned)):
-            matrix[rows] *= 0.1
-            matrix[rows, 0] = wanted
+        if head < half:
+            _look_back(first, rows, frequencies)
+            first.v_proj.weight[rows] = reads[head]
+            first.o_proj.weight[:, rows] = 0.15 * notes[head].T
+        else:
+            first.o_proj.weight[:, rows] *= 0.15
+        # Fast frequencies would let a match depend on the distance.
+        slow = torch.where(torch.cat([frequencies, frequencies]) < 0.05, 1.0, 0.1)[:, None]
+        second.q_proj.weight[rows] = slow * reads[head % half]
+        second.k_proj.weight[rows] = slow * notes[head % half]
+        second.v_proj.weight[rows] = pieces[head]
+        second.o_proj.weight[:, rows] = 0.7 * pieces[head].T
+
+
+def _look_back(attention: Any, rows: slice, frequencies: Tensor) -> None:
+    """Let a head look at the token before: its keys are its queries, turned one position on."""
+    direction = torch.zeros(2 * len(frequencies))
+    direction[:4] = torch.tensor([1.0, 0.8, 0.6, 0.4])  # the fastest frequencies tell neighbours apart best
+    first, second = direction.chunk(2)
+    cosine, sine = frequencies.cos(), frequencies.sin()
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine])
+    for matrix, wanted in ((attention.q_proj.weight, direction), (attention.k_proj.weight, turned)):
+        matrix[rows] *= 0.1
+        matrix[rows, 0] = wanted
