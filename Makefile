@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-train system test format lint types unit fix \
-	test-offline test-lowest test-integration doctor play speed worlds clean
+	test-offline test-lowest test-integration doctor play speed worlds run cold-start controls clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,19 @@ doctor: $(READY) ## say what works on this machine and what is missing
 
 play: $(READY) ## act in an environment yourself (ARGS="--env code")
 	$(BIN)/python -m aepo_env play $(if $(ARGS),$(ARGS),--env web)
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+run: $(READY_TRAIN) ## train an agent: cold start, AEPO on the web, before and after (ARGS="arpo --env code")
+	$(BIN)/python -m algorithms.run $(if $(ARGS),$(ARGS),aepo --env web)
+
+cold-start: $(READY_TRAIN) ## make the tiny model's cold start, which `make run` starts from, or say where it is
+	$(BIN)/python -m algorithms.run cold-start $(ARGS)
+
+controls: $(READY_TRAIN) ## runs that must not learn: shuffled rewards, swapped tool results
+	$(BIN)/python -m benchmarks.controls $(ARGS)
+
+# --- figures --------------------------------------------------------------------------------------------------------
 
 speed: $(READY) ## print the gym's timings
 	$(BIN)/python -m benchmarks.speed.gym $(ARGS)

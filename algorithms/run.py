@@ -72,6 +72,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="default", help="smoke, default or paper (default: default)")
     parser.add_argument("--variant", default="paper", help="paper (every published part on) or official (as shipped)")
     parser.add_argument("--model", help="tiny, a folder, or a Hugging Face name (default: the preset's)")
+    parser.add_argument("--reward", help="a name in aepo_env.rewards (default: the preset's)")
     parser.add_argument("--seed", type=int, default=0, help="of the run (default: 0)")
     parser.add_argument("--steps", type=int, help="rollout batches")
     parser.add_argument("--questions", type=int, help="a rollout batch")
@@ -118,6 +119,9 @@ def _config(options: argparse.Namespace) -> Any:
     )
     if options.lr is not None:
         config = replace(config, optimiser=replace(config.optimiser, lr=options.lr))
+    if options.reward is not None:
+        arguments = {**config.environment.arguments, "reward": options.reward}
+        config = replace(config, environment=replace(config.environment, arguments=arguments))
     evaluation = {"every": options.eval_every, "questions": options.eval_questions}
     given_evaluation = {name: value for name, value in evaluation.items() if value is not None}
     return replace(config, evaluation=replace(config.evaluation, **given_evaluation))

@@ -46,7 +46,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW with a constant learning rate after a linear warm-up.
+    """AdamW; the learning rate rises linearly, stays, and may fall linearly at the end.
 
     Attributes:
         lr: learning rate.
@@ -54,6 +54,10 @@ class OptimiserSettings:
         weight_decay: of matrices; vectors (norms, biases) have none. 0.01 in ARPO's and AEPO's scripts.
         max_grad_norm: longer gradients are shortened to it.
         warmup_steps: optimiser steps until `lr` is reached; the k-th of them takes k / warmup_steps of it.
+        decay_start, decay_steps: from optimiser step `decay_start` on it falls to `lowest` of `lr` within `decay_steps`
+            steps. 0 steps: it stays. A high rate learns fast and leaves noise in the weights; falling takes it out.
+        train_embeddings: False leaves the token embeddings (and a head tied to them) as they are. AdamW moves the rows
+            of rare tokens by whole steps on next to no evidence; a small model then forgets how to copy them.
     """
 
     lr: float
@@ -61,17 +65,27 @@ class OptimiserSettings:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     warmup_steps: int = 0
+    decay_start: int = 0
+    decay_steps: int = 0
+    lowest: float = 0.05
+    train_embeddings: bool = True
 
     def __post_init__(self) -> None:
         positive = self.lr > 0 and self.max_grad_norm > 0
         if not (positive and all(0 <= beta < 1 for beta in self.betas)):
             raise ValueError(f"Expected lr and max_grad_norm above 0 and betas from 0 to below 1; got {self}.")
-        if self.weight_decay < 0 or self.warmup_steps < 0:
-            raise ValueError(f"Expected weight_decay and warmup_steps from 0; got {self}.")
+        if min(self.weight_decay, self.warmup_steps, self.decay_start, self.decay_steps) < 0:
+            raise ValueError(f"Expected weight_decay and all numbers of steps from 0; got {self}.")
+        if not 0 <= self.lowest <= 1:
+            raise ValueError(f"Expected lowest as a share of lr, 0 to 1; got {self.lowest}.")
 
     def rate(self, step: int) -> float:
         """Learning rate of an optimiser step, counted from 0."""
-        return self.lr * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else self.lr
+        rising = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if not self.decay_steps:
+            return self.lr * rising
+        left = 1 - (step - self.decay_start) / self.decay_steps
+        return self.lr * min(rising, max(self.lowest, min(1.0, left)))
 
 
 class StepNumbers(NamedTuple):
@@ -105,6 +119,8 @@ class Learner:
         if token_budget < 1 or not temperature > 0:
             raise ValueError(f"Expected a positive token budget and temperature; got {token_budget} and {temperature}.")
         untyped: Any = model
+        if not settings.train_embeddings:
+            untyped.get_input_embeddings().weight.requires_grad_(False)
         trained: list[Tensor] = [parameter for parameter in untyped.parameters() if parameter.requires_grad]
         coarse = {str(parameter.dtype) for parameter in trained} - {"torch.float32", "torch.float64"}
         if coarse or not trained:

@@ -8,9 +8,12 @@ this small learn to copy names out of pages within minutes lies in two places:
 
 - the tokenizer cuts a name or number the same way everywhere: a space before every text, numbers by themselves, and
   the protocol's tags are one token each;
-- the first weights: attention starts with two heads that look one token back, queries and keys alike (so that a head
-  looks for its own content) and outputs that undo values (so that it writes down what it saw). Only values differ from
-  a usual start, nothing of the architecture. ("Mimetic" starts: arXiv:2305.09828; induction heads: arXiv:2209.11895.)
+- the first weights hold an induction circuit (`_copying`): the model writes down what followed a token before, untrained
+  already, and learning decides what to copy and when. Other weights start "mimetic": queries and keys alike, outputs
+  that undo values. Only values differ from a usual start, nothing of the architecture.
+
+Sources: induction heads, arXiv:2209.11895; mimetic initialisation, arXiv:2305.09828. Waiting for the circuit to form by
+itself took from 600 to 1,500 steps of the cold start, depending on the seed.
 """
 
 import math

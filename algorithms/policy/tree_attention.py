@@ -40,11 +40,19 @@ class Segment(NamedTuple):
 
 
 class Layout:
-    """The segments of a batch of trees, in flat order. `calls` counts the layers that really used it."""
+    """The segments of a batch of trees, in flat order. `calls` counts the layers that really used it.
+
+    sizes, path_sizes: rows of each segment, and of its path. paths: flat positions of all paths, one after the other.
+    """
 
     def __init__(self, segments: list[Segment]) -> None:
         self.segments = segments
         self.calls = 0
+        self.sizes = [segment.end - segment.start for segment in segments]
+        paths = [torch.arange(one.start, one.end) if one.path is None else one.path for one in segments]
+        self.path_sizes = [len(path) for path in paths]
+        device = next((one.path.device for one in segments if one.path is not None), torch.device("cpu"))
+        self.paths = torch.cat([path.to(device) for path in paths])
 
 
 def tree_attention(
@@ -64,23 +72,24 @@ def tree_attention(
         raise ValueError("Tree attention needs the keyword layout=...: call learner_forward, not the model itself.")
     layout.calls += 1
     grouped = query.shape[1] != key.shape[1]
-    parts = []
-    for start, end, path, mask in layout.segments:
-        if path is None:
-            keys, values = key[:, :, start:end], value[:, :, start:end]
-        else:
-            keys, values = key.index_select(2, path), value.index_select(2, path)
-        parts.append(
-            functional.scaled_dot_product_attention(
-                query[:, :, start:end],
-                keys,
-                values,
-                attn_mask=mask,
-                is_causal=mask is None,
-                scale=scaling,
-                enable_gqa=grouped,
-            )
+    device = key.device
+    # Cut and gathered all at once: the backward of a slice, or of a gather per segment, would fill and add up a tensor
+    # of the whole batch for each segment.
+    queries = query.split(layout.sizes, dim=2)
+    keys = key.index_select(2, layout.paths.to(device)).split(layout.path_sizes, dim=2)
+    values = value.index_select(2, layout.paths.to(device)).split(layout.path_sizes, dim=2)
+    parts = [
+        functional.scaled_dot_product_attention(
+            query_part,
+            key_part,
+            value_part,
+            attn_mask=segment.mask,
+            is_causal=segment.mask is None,
+            scale=scaling,
+            enable_gqa=grouped,
         )
+        for segment, query_part, key_part, value_part in zip(layout.segments, queries, keys, values, strict=True)
+    ]
     return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
 
 

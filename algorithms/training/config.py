@@ -60,6 +60,7 @@ class EvaluationSettings:
 class RunConfig:
     """A run. questions: of a rollout batch; turn_tokens, total_tokens: limits in tokens; threads: torch's, 0 for all.
 
+    cooldown: share of the run, at its end, over which the learning rate falls (instead of the optimiser's own decay).
     audited: share of sampled tokens whose log-probability is computed again at each step.
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
     """
@@ -78,6 +79,7 @@ class RunConfig:
     optimiser: OptimiserSettings = field(
         default_factory=lambda: OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20)
     )
+    cooldown: float = 0.0
     token_budget: int = 16_384
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     audited: float = 0.02
@@ -88,6 +90,8 @@ class RunConfig:
         for name, least in (("steps", 0), ("questions", 1), ("turn_tokens", 1), ("total_tokens", 2), ("threads", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if not 0 <= self.cooldown <= 1:
+            raise ValueError(f"cooldown is a share of the run, 0 to 1; got {self.cooldown}.")
         if not 0 <= self.audited <= 1 or self.temperature <= 0:
             raise ValueError(f"Expected audited in 0..1 and temperature > 0; got {self.audited}, {self.temperature}.")
 
@@ -118,18 +122,24 @@ TINY_ENVIRONMENT: dict[str, dict[str, Any]] = {
     # One page a search, its whole text as the snippet: 50 tokens to read a turn, which a tiny model can.
     "web": {
         "difficulty": "tiny",
+        "reward": "exact_match",
         "tools": ["search", "python"],
         "search": {"limit": 1, "snippet_characters": 1_000, "addresses": False},
         "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
     },
     "search": {
         "difficulty": "tiny",
+        "reward": "exact_match",
         "search": {"limit": 1, "snippet_characters": 1_000, "addresses": False},
         "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
     },
-    "code": {"difficulty": "tiny", "limits": {"turns": 4, "tool_calls": 3, "malformed": 1}},
+    "code": {"difficulty": "tiny", "reward": "exact_match", "limits": {"turns": 4, "tool_calls": 3, "malformed": 1}},
 }
-"""Arguments of the environments for the tiny model."""
+"""Arguments of the environments for the tiny model.
+
+The reward is exact match. Under the paper's (-1 for a wrong format) one malformed trajectory of a group makes all its
+wrong answers look good, and a model this small, which writes malformed turns now and then, learns to guess quickly.
+"""
 
 
 def preset(name: str, environment: str = "web") -> RunConfig:
@@ -140,6 +150,8 @@ def preset(name: str, environment: str = "web") -> RunConfig:
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
         # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
         settings={"rollout.budget": 8, "rollout.look_ahead": 10},
+        optimiser=OptimiserSettings(lr=1e-3, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
+        cooldown=0.8,
     )
     presets = {
         "smoke": replace(
@@ -160,6 +172,7 @@ def preset(name: str, environment: str = "web") -> RunConfig:
             total_tokens=12_000,
             settings={"updates": 8, "rollout.budget": 16, "rollout.look_ahead": 20},
             optimiser=OptimiserSettings(lr=1e-6),
+            cooldown=0.0,
             evaluation=EvaluationSettings(questions=400, samples=4, top_p=0.95, every=10),
         ),
     }

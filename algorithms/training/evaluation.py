@@ -28,6 +28,7 @@ from algorithms.rollout.independent import Independent
 from algorithms.rollout.inputs import TokenLimits
 from algorithms.rollout.records import summary
 from algorithms.training.config import EvaluationSettings
+from algorithms.training.measures import solved
 
 _AT_ONCE = 400  # trajectories whose keys and values are kept at the same time
 
@@ -109,7 +110,7 @@ def success(
             sampling=sampling,
         )  # fmt: skip
         for tree in grown.trees:
-            right = [leaf.rewards["accuracy"] == 1 for leaf in tree.leaves]
+            right = [solved(leaf.rewards) for leaf in tree.leaves]
             scores.append(sum(right) / samples)  # an episode lost to a fault counts as not solved
         counted = summary(grown.reports)
         stops.update(counted["stop_reasons"])

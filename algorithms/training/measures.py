@@ -5,7 +5,7 @@ Timings stand under the keys "seconds" alone, at any depth: all else is equal wh
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def step_metrics(
         "leaves": len(leaves),
         "reward": sum(leaf.rewards["total"] for leaf in leaves) / len(leaves),
         "reward_parts": {name: total / len(leaves) for name, total in sorted(parts.items()) if name != "total"},
-        "success": sum(leaf.rewards.get("accuracy", leaf.rewards["total"]) == 1 for leaf in leaves) / len(leaves),
+        "success": sum(solved(leaf.rewards) for leaf in leaves) / len(leaves),
         "dead_questions": int((~informative).sum()),
         "entropy": 0.0 if entropies is None else float(entropies.mean()),
         "entropy_deviation": 0.0 if entropies is None else float(entropies.std()),
@@ -60,6 +60,11 @@ def step_metrics(
         "rollout": summary(reports),
         "update": numbers,
     }
+
+
+def solved(rewards: Mapping[str, float]) -> bool:
+    """Whether an answer was wholly right: by the part "accuracy" where the reward has one, else by its total."""
+    return rewards.get("accuracy", rewards["total"]) >= 1
 
 
 class Interpreters:

@@ -62,7 +62,12 @@ class Trainer:
     def __init__(self, config: RunConfig, policy: Policy, directory: RunDirectory | None, say: Say = print) -> None:
         self.config, self.policy, self.directory, self.say = config, policy, directory, say
         self.algorithm = algorithm_of(config)
-        self.learner = Learner(policy.model, config.optimiser, config.token_budget, config.temperature)
+        optimiser = config.optimiser
+        if config.cooldown:
+            total = config.steps * self.algorithm.updates
+            falling = round(config.cooldown * total)
+            optimiser = replace(optimiser, decay_start=total - falling, decay_steps=falling)
+        self.learner = Learner(policy.model, optimiser, config.token_budget, config.temperature)
         self.limits = TokenLimits(config.turn_tokens, config.total_tokens)
         self.questions = Questions(config.environment, config.seed)
         self.deviations = Deviations()
