@@ -72,12 +72,12 @@ def tree_attention(
         raise ValueError("Tree attention needs the keyword layout=...: call learner_forward, not the model itself.")
     layout.calls += 1
     grouped = query.shape[1] != key.shape[1]
-    device = key.device
     # Cut and gathered all at once: the backward of a slice, or of a gather per segment, would fill and add up a tensor
     # of the whole batch for each segment.
-    queries = query.split(layout.sizes, dim=2)
-    keys = key.index_select(2, layout.paths.to(device)).split(layout.path_sizes, dim=2)
-    values = value.index_select(2, layout.paths.to(device)).split(layout.path_sizes, dim=2)
+    paths = layout.paths.to(key.device)
+    queries = torch.split_with_sizes(query, layout.sizes, dim=2)
+    keys = torch.split_with_sizes(key.index_select(2, paths), layout.path_sizes, dim=2)
+    values = torch.split_with_sizes(value.index_select(2, paths), layout.path_sizes, dim=2)
     parts = [
         functional.scaled_dot_product_attention(
             query_part,

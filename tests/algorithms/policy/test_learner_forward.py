@@ -169,7 +169,7 @@ def test_the_model_keeps_its_own_attention_even_after_an_error() -> None:
     learner_forward(model, batch)
     assert model.config._attn_implementation == before
     batch.layout.segments.pop()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="zip"):
         learner_forward(model, batch)
     assert model.config._attn_implementation == before
 
