@@ -9,8 +9,8 @@ this small learn to copy names out of pages within minutes lies in two places:
 - the tokenizer cuts a name or number the same way everywhere: a space before every text, numbers by themselves, and
   the protocol's tags are one token each;
 - the first weights hold an induction circuit (`_copying`): untrained already, the model writes down what followed a
-  token before, and learning decides what to copy and when. Other weights start "mimetic": queries and keys alike, outputs
-  that undo values. Only values differ from a usual start, nothing of the architecture.
+  token before, and learning decides what to copy and when. Other weights start "mimetic": queries and keys alike,
+  outputs that undo values. Only values differ from a usual start, nothing of the architecture.
 
 Sources: induction heads, arXiv:2209.11895; mimetic initialisation, arXiv:2305.09828. Waiting for the circuit to form by
 itself took from 600 to 1,500 steps of the cold start, depending on the seed.
