@@ -79,6 +79,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=int, help="trajectories a question")
     parser.add_argument("--updates", type=int, help="optimiser steps a rollout batch")
     parser.add_argument("--lr", type=float, help="learning rate")
+    parser.add_argument("--temperature", type=float, help="of sampling while training")
     parser.add_argument("--eval-every", type=int, help="steps between greedy evaluations while training")
     parser.add_argument("--eval-questions", type=int, help="questions of the dev split")
     parser.add_argument("--threads", type=int, help="of torch; 0: one a core")
@@ -107,7 +108,7 @@ def _config(options: argparse.Namespace) -> Any:
     for option, name in (("budget", "rollout.budget"), ("updates", "updates")):
         if (value := getattr(options, option)) is not None:
             settings[name] = value
-    changes = {name: getattr(options, name) for name in ("model", "steps", "questions", "threads")}
+    changes = {name: getattr(options, name) for name in ("model", "steps", "questions", "temperature", "threads")}
     config = replace(
         config,
         algorithm=options.algorithm,
