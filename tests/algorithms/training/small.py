@@ -49,7 +49,7 @@ def untrained(seed: int = 0) -> Policy:
 @cache
 def _cold_started() -> Any:
     model = tiny_model(len(tokenizer()), 0, TinyShape(width=64, layers=2, heads=2, inner=96))
-    settings = ColdStartSettings(steps=180, questions=100, warmup=20)
+    settings = ColdStartSettings(steps=240, questions=100, warmup=20)
     for _ in ColdStart(model, ChatCodec(tokenizer()), settings).train(
         lambda world: make_environment(SHORT, "train", COLD_START_WORLDS + world)
     ):
