@@ -138,7 +138,11 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
 
     algorithm_of(config)  # mistakes in settings, before anything is made
     directory = RunDirectory.create(where, config, command)
-    policy = _policy(config)
+    try:
+        policy = _policy(config)
+    except BaseException:
+        directory.discard()
+        raise
     trainer = Trainer(config, policy, directory, say)
     try:
         before = trainer.evaluate("before")
@@ -169,9 +173,13 @@ def _policy(config: Any) -> Any:
     import torch
 
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    from transformers.utils import logging
+
     from algorithms.policy.loading import load_policy
     from algorithms.training.tiny_start import tiny_start
 
+    quiet: Any = logging
+    quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
     return tiny_start(config.environment.name, say=say) if config.model == "tiny" else load_policy(config.model)
 
 
