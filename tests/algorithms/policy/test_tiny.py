@@ -1,5 +1,6 @@
 """The tiny model and its tokenizer: plain transformers objects; names and numbers cut alike everywhere; it copies."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from algorithms.policy.codec import ChatCodec
 from algorithms.policy.loading import Policy, load_policy
 from algorithms.policy.tiny import END, TAGS, TinyShape, tiny_model, tiny_tokenizer
 from tests.algorithms.training.small import SHAPE, tokenizer, untrained, weights
@@ -138,8 +140,6 @@ def test_a_number_is_cut_the_same_way_in_page_call_and_answer(number: str) -> No
 
 def without_added_spaces(text: str) -> str:
     """As it was: one space is put in front of each stretch between tags (and none in front of an empty one)."""
-    import re
-
     cut = re.split("(" + "|".join(map(re.escape, [*EVERY_TAG, END])) + ")", text)
     return "".join(part if place % 2 else part.removeprefix(" ") for place, part in enumerate(cut))
 
@@ -158,13 +158,7 @@ def test_any_text_comes_back_up_to_the_spaces_in_front(text: str) -> None:
         return
     found = tokenizer().decode(ids_of(text), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     assert without_added_spaces(found) == text
-    assert ids_of(text) == untrained_codec().observation(text)
-
-
-def untrained_codec() -> Any:
-    from algorithms.policy.codec import ChatCodec
-
-    return ChatCodec(tokenizer())
+    assert ids_of(text) == ChatCodec(tokenizer()).observation(text)
 
 
 def test_the_same_texts_give_the_same_tokenizer_and_a_full_vocabulary() -> None:

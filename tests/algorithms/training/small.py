@@ -1,4 +1,4 @@
-"""What training tests share: a model that is cold-started in a few seconds, a config of a few questions, its weights."""
+"""What training tests share: a model that is cold-started in a few seconds, a config of few questions, weights."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -58,7 +58,7 @@ def _cold_started() -> Any:
 
 
 def policy() -> Policy:
-    """A copy of a policy that calls tools and answers, wrongly as a rule: some trajectories are worth more than others."""
+    """A copy of a policy that calls tools and answers, rightly now and then: some trajectories are worth more."""
     return Policy(deepcopy(_cold_started()), tokenizer())
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_the_learning_rate_rises_stays_and_ends_low() -> None:
     rates = [ColdStart(torch.nn.Linear(1, 1), None, settings)._learning_rate(step) for step in range(1, 101)]
     assert rates[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert set(rates[10:70]) == {1.0}
-    assert all(later < earlier for earlier, later in zip(rates[71:], rates[72:], strict=False) if later > 0.05)
+    assert all(later < earlier for earlier, later in pairwise(rates[71:]) if later > 0.05)
     assert rates[-1] == pytest.approx(0.05)
     assert min(rates[70:]) == pytest.approx(0.05)
 
@@ -84,7 +85,7 @@ def test_rows_of_like_length_are_each_taken_once_within_the_budget(budget: int) 
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(len(row.tokens) for row in batch) <= budget
     if budget == 200:  # and no batch could take the next one's first row
-        for batch, later in zip(batches, batches[1:], strict=False):
+        for batch, later in pairwise(batches):
             assert (len(batch) + 1) * len(later[0].tokens) > budget
 
 

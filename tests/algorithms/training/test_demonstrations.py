@@ -1,6 +1,7 @@
 """Demonstrations replay from their tokens alone; the loss falls on the right ones; no dev name is in any of them."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ COUNT = 40
 def spans(weights: list[float]) -> list[tuple[float, int, int]]:
     """Stretches of equal weight: (weight, start, end)."""
     edges = [0, *(i for i in range(1, len(weights)) if weights[i] != weights[i - 1]), len(weights)]
-    return [(weights[a], a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(weights[a], a, b) for a, b in pairwise(edges)]
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import aepo_env
 from algorithms.algorithm import KeepAll, LeafBatch
+from algorithms.policy.loading import load_policy
 from algorithms.training import trainer as module
 from algorithms.training.measures import Interpreters, without_timings
 from algorithms.training.questions import Questions, make_environment
@@ -69,18 +70,12 @@ def test_a_run_goes_on_from_its_state_as_if_it_had_not_stopped(tmp_path: Path) -
     torch.save(first.state(), tmp_path / "state")
     first.policy.save(tmp_path / "policy")
     first.close()
-    second = Trainer(wanted, module_policy(tmp_path / "policy"), None, silent)
+    second = Trainer(wanted, load_policy(tmp_path / "policy"), None, silent)
     second.load_state(torch.load(tmp_path / "state", weights_only=True))
     rest = [without_timings(second.step()) for _ in range(2)]
     assert rest == whole[1:]
     assert torch.equal(weights(second.policy.model), after)
     second.close()
-
-
-def module_policy(folder: Path) -> Any:
-    from algorithms.policy.loading import load_policy
-
-    return load_policy(folder)
 
 
 def test_each_part_of_the_state_is_needed() -> None:
