@@ -61,8 +61,6 @@ def test_samples_of_a_question_are_averaged_before_anything_else(development: An
     found = success(policy(), development, tasks, WARM, LIMITS, samples=3, seed=0)
     assert found.scores.shape == (12,)
     assert {round(3 * score, 9) for score in found.scores.tolist()} <= {0.0, 1.0, 2.0, 3.0}
-    assert 0 < found.mean < 1
-    assert any(score not in (0, 1) for score in found.scores.tolist())
     assert sum(found.stop_reasons.values()) == 36
     assert found.tool_calls["search"] > 0
     assert found.families == tuple(task.family for task in tasks)

@@ -71,15 +71,19 @@ def test_each_part_alone_makes_a_difference(monkeypatch: pytest.MonkeyPatch, par
     if part == "rollout.premonitor":
         on.pop("rollout.initial")
     if part == "rollout.rule.penalty":  # a penalty needs forks: compare with forks and none
-        on["rollout.initial"] = "1"
-        without = run(monkeypatch, config(settings={**OFF, "rollout.initial": "1", "rollout.rule.base": "0.9"}))[0]
-        on |= {"rollout.rule.penalty": "0.5", "rollout.rule.base": "0.9"}
-        penalised = run(monkeypatch, config(settings=on))[0]
-        assert penalised[0]["rollout"] != without[0]["rollout"]
+        forking = {**OFF, "rollout.initial": "1", "rollout.rule.base": "1", "rollout.rule.weight": "0"}
+        penalty = {"rollout.rule.penalty": "1"}
+        free, never_twice = (
+            run(monkeypatch, config(settings=one, questions=8))[0] for one in (forking, forking | penalty)
+        )
+        # A path that just forked never does at once again; without the penalty, every one does.
+        assert not any(one["rollout"]["not_forked"] for one in free)
+        assert sum(one["rollout"]["not_forked"].get("draw", 0) for one in never_twice) > 0
         return
     changed = run(monkeypatch, config(settings={**on, "updates": 4}, optimiser=FAR))
     off = run(monkeypatch, config(settings={**OFF, "updates": 4}, optimiser=FAR))
-    assert not torch.equal(changed[1], off[1])
+    acted = part != "loss.balanced" or any(one["update"]["kept_gradient"] for one in changed[0])
+    assert torch.equal(changed[1], off[1]) != acted  # a balanced clip acts where a rising token was clipped
     grown_alike = changed[2][0].to_plain() == off[2][0].to_plain()
     assert grown_alike == (part != "rollout.premonitor")
 
