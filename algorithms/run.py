@@ -133,10 +133,12 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
     where = where if options.run_dir else _free(where)
     say(f"aepo: {options.algorithm} on {options.env}, seed {options.seed}; results go to {where}")
     config = _config(options)
+    from algorithms.training.questions import make_environment
     from algorithms.training.run_directory import RunDirectory
     from algorithms.training.trainer import Trainer, algorithm_of
 
     algorithm_of(config)  # mistakes in settings, before anything is made
+    make_environment(config.environment, "dev").close()
     directory = RunDirectory.create(where, config, command)
     try:
         policy = _policy(config)
