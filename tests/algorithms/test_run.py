@@ -68,6 +68,7 @@ def failing(line: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) 
         (["--eval-questions", "0"], "questions"),
         (["--eval-questions", "-3"], "questions"),
         (["--eval-every", "-1"], "every"),
+        (["--reward", "fame"], "fame"),
     ],
 )
 def test_a_mistake_on_the_line_is_said_before_anything_is_made(
@@ -77,7 +78,7 @@ def test_a_mistake_on_the_line_is_said_before_anything_is_made(
     assert said.startswith("error: ")
     assert words in said
     assert not (tmp_path / "mine").exists()
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "tiny").exists()
 
 
 @pytest.mark.parametrize("line", [["ppo"], [], ["aepo", "--steps", "many"], ["eval"]])

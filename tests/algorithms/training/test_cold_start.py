@@ -142,9 +142,10 @@ def test_whatever_decides_the_result_is_in_the_digest() -> None:
     others = (
         replace(START, vocabulary=321),
         replace(START, tokenizer_worlds=2),
+        replace(START, families=("web/1-hop",)),
         replace(START, environment=replace(WEB, name="search")),
         replace(START, shape=replace(SHAPE, inner=50)),
         replace(START, training=replace(BRIEF, seed=1)),
     )
-    assert len({one.digest() for one in (START, *others)}) == 6
+    assert len({one.digest() for one in (START, *others)}) == 7
     assert START.digest() == TinyStart(**{name: getattr(START, name) for name in START.__dataclass_fields__}).digest()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import aepo_env
 from algorithms.algorithm import KeepAll, LeafBatch
+from algorithms.policy.learner import OptimiserSettings
 from algorithms.policy.loading import load_policy
 from algorithms.training import trainer as module
 from algorithms.training.measures import Interpreters, without_timings
@@ -199,6 +200,21 @@ def test_a_filter_that_drops_everything_trains_on_what_there_is() -> None:
     made.algorithm = replace(made.algorithm, filter=Nothing(2))
     metrics = made.step()
     assert (metrics["questions"], metrics["rounds"]) == (8, 2)
+    made.close()
+
+
+def test_the_learning_rate_falls_over_the_last_share_of_a_run_and_embeddings_may_stay() -> None:
+    optimiser = OptimiserSettings(lr=1e-3, warmup_steps=2, train_embeddings=False)
+    made = trainer(config(questions=6, optimiser=optimiser, cooldown=0.5, steps=10))
+    rates = [made.learner.settings.rate(step) / 1e-3 for step in range(20)]  # two updates a step
+    assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert rates[9:13] == pytest.approx([1.0, 1.0, 0.9, 0.8])
+    assert rates[-1] == pytest.approx(0.1)
+    before = deepcopy(made.policy.model.state_dict())
+    assert made.step()["update"]["optimiser_steps"] > 0
+    moved = {name for name, value in made.policy.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not moved & {"model.embed_tokens.weight", "lm_head.weight"}
     made.close()
 
 
