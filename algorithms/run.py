@@ -134,12 +134,18 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
     where = where if options.run_dir else _free(where)
     say(f"aepo: {options.algorithm} on {options.env}, seed {options.seed}; results go to {where}")
     config = _config(options)
+    from algorithms.training.questions import make_environment
     from algorithms.training.run_directory import RunDirectory
     from algorithms.training.trainer import Trainer, algorithm_of
 
     algorithm_of(config)  # mistakes in settings, before anything is made
+    make_environment(config.environment, "dev").close()
     directory = RunDirectory.create(where, config, command)
-    policy = _policy(config)
+    try:
+        policy = _policy(config)
+    except BaseException:
+        directory.discard()
+        raise
     trainer = Trainer(config, policy, directory, say)
     try:
         before = trainer.evaluate("before")
@@ -170,9 +176,13 @@ def _policy(config: Any) -> Any:
     import torch
 
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    from transformers.utils import logging
+
     from algorithms.policy.loading import load_policy
     from algorithms.training.tiny_start import tiny_start
 
+    quiet: Any = logging
+    quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
     return tiny_start(config.environment.name, say=say) if config.model == "tiny" else load_policy(config.model)
 
 

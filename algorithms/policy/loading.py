@@ -49,13 +49,14 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
     Raises:
         ValueError: there is no such model, or token trees are not exact for it.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype: Any = "auto" if device != "cpu" else "float32"
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name))
         model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=dtype)
-    except OSError as error:
+    except (OSError, ValueError, SafetensorError) as error:  # of a folder that holds something else, any of the three
         first = str(error).strip().splitlines()[0]
         raise ValueError(
             f"There is no model at {str(name)!r} ({first}): give tiny, a folder that save_pretrained wrote, or a name "

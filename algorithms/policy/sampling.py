@@ -82,14 +82,16 @@ class Drawn:
 def draw(logits: Tensor, uniforms: Sequence[float], sampling: Sampling) -> Drawn:
     """One token per row of `logits`, [B, V], by inverting the cumulative distribution at `uniforms`, [B] in [0, 1).
 
-    Raises ValueError where logits are not finite.
+    Raises FloatingPointError where logits are not finite.
     """
     logits = logits.to(accumulation(logits.dtype))
     probs = torch.softmax(logits, dim=-1)
     # logsumexp without a second pass of exponentials: the likeliest token has probability exp(max - logsumexp).
     normaliser = logits.amax(dim=-1) - probs.amax(dim=-1).log()
     if not bool(torch.isfinite(normaliser).all()):
-        raise ValueError("The model's logits are not finite: its weights have diverged, or its precision is too low.")
+        raise FloatingPointError(
+            "The model's logits are NaN or infinite: its weights have diverged, or its precision is too low."
+        )
     full_entropies = normaliser - (probs * logits).sum(dim=-1)
     numbers = torch.tensor(uniforms, dtype=torch.float64, device=logits.device)
     if sampling.temperature == 0:

@@ -55,6 +55,10 @@ class EvaluationSettings:
     top_p: float = 1.0
     every: int = 0
 
+    def __post_init__(self) -> None:
+        if self.questions < 1 or self.samples < 1 or self.every < 0:
+            raise ValueError(f"An evaluation has questions and samples of at least 1, and every >= 0; got {self}.")
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -87,7 +91,14 @@ class RunConfig:
     shuffled_rewards: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("questions", 1), ("turn_tokens", 1), ("total_tokens", 2), ("threads", 0)):
+        for name, least in (
+            ("seed", 0),
+            ("steps", 0),
+            ("questions", 1),
+            ("turn_tokens", 1),
+            ("total_tokens", 2),
+            ("threads", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
         if not 0 <= self.cooldown <= 1:
@@ -102,9 +113,8 @@ class RunConfig:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "RunConfig":
         """The inverse of `to_plain`; ValueError names a field that does not exist."""
-        plain = {**plain, "optimiser": {**plain.get("optimiser", {})}}
-        if "betas" in plain["optimiser"]:
-            plain["optimiser"]["betas"] = tuple(plain["optimiser"]["betas"])  # YAML has lists alone
+        if "betas" in plain.get("optimiser", {}):  # YAML has lists alone
+            plain = {**plain, "optimiser": {**plain["optimiser"], "betas": tuple(plain["optimiser"]["betas"])}}
         parts = {"environment": EnvironmentSettings, "optimiser": OptimiserSettings, "evaluation": EvaluationSettings}
         given = {name: _made(parts[name], value) if name in parts else value for name, value in plain.items()}
         made: RunConfig = _made(cls, given)

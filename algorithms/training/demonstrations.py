@@ -1,8 +1,7 @@
 """Demonstrations: episodes that an oracle played, as tokens with a weight each, for a supervised cold start.
 
-    play = OraclePlays(environments)                # environments: world number -> environment
-    transcripts = play.transcripts(0, 500)          # the first 500 questions of world 0
-    rows = [encoded(transcript, codec) for transcript in transcripts]
+    played, failed = transcripts(env, range(500))   # the first 500 questions of the environment's world
+    rows = [encoded(one, codec, observation_weight=0.5) for one in played]
 
 Text is cut into tokens here as rollouts cut it: prompt, turns and observations each by themselves. Every demonstration
 is checked: an episode that the oracle did not solve is left out, and counted.

@@ -8,6 +8,7 @@ config.yaml, command.txt, environment.json; metrics.jsonl (a line a step), eval.
 Whole files are written aside and renamed; lines are appended and flushed.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -45,12 +46,23 @@ class RunDirectory:
             raise ValueError(f"The run directory {folder} cannot be written ({error}): choose another.") from error
         return made
 
+    def discard(self) -> None:
+        """Remove what `create` wrote, of a run that never began; the folder too, where nothing else is in it."""
+        for name in ("config.yaml", "command.txt", "environment.json"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     def config(self) -> RunConfig:
-        """The run's configuration. Raises ValueError where there is none."""
+        """The run's configuration. Raises ValueError where there is none, or none that can be read."""
         file = self.path / "config.yaml"
         if not file.is_file():
             raise ValueError(f"There is no run in {self.path}: it has no config.yaml.")
-        return RunConfig.from_plain(yaml.safe_load(file.read_text("utf-8")))
+        try:
+            return RunConfig.from_plain(yaml.safe_load(file.read_text("utf-8")))
+        except (yaml.YAMLError, AttributeError, TypeError) as error:  # no YAML, no mapping, or values of another kind
+            first = str(error).splitlines()[0]
+            raise ValueError(f"{file} is not a run's configuration ({first}): it was changed or cut short.") from error
 
     def append(self, name: str, record: dict[str, Any]) -> None:
         """One line of JSON at the end of a file."""

@@ -93,6 +93,7 @@ class Trainer:
     def step(self) -> dict[str, Any]:
         """One rollout batch and its optimiser steps; the metrics, which are also written."""
         number, began = self.done, time.perf_counter()
+        self._interpreters.since_last()  # those of an evaluation in between, on the same pool, are not this step's
         trees, reports, rounds, grown = self._grow(number)
         if number == 0 and self.directory is not None:
             self.directory.write_text("first_batch.txt", shown(trees, self.policy.tokenizer))

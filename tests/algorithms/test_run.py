@@ -1,0 +1,197 @@
+"""The command: mistakes get one sentence and exit code 2; a run leaves what it names; its ends have their codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '.[train]'")
+pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
+
+import torch
+
+from algorithms.policy.loading import load_policy
+from algorithms.run import main
+from algorithms.training import tiny_start
+from algorithms.training.measures import without_timings
+from algorithms.training.run_directory import RunDirectory
+from algorithms.training.trainer import Trainer
+from tests.algorithms.training.small import policy, untrained, weights
+
+BRIEF = ["--env", "web", "--preset", "smoke", "--steps", "1", "--questions", "2", "--eval-questions", "3"]
+BRIEF += ["--budget", "2", "--threads", "1"]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to a folder of the test's own, and nothing that is kept is used."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AEPO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tiny_start, "make_tiny", lambda *_: pytest.fail("a cold start takes minutes"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    policy().save(folder)
+    return str(folder)
+
+
+def failing(line: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
+    """The one line on stderr of a command that fails."""
+    capsys.readouterr()
+    assert main(line) == code
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--env", "browser"], "env is one of web, search, code; got 'browser'"),
+        (["--preset", "huge"], "preset is one of smoke, default, paper"),
+        (["--variant", "best"], "aepo has no variant 'best'"),
+        (["--set", "rollout.sensitivity"], "--set wants NAME=VALUE; got 'rollout.sensitivity'"),
+        (["--set", "rollout.sensitivty=1"], "There is no setting 'rollout.sensitivty'"),
+        (["--set", "loss.high=much"], "loss.high"),
+        (["--set", "rollout.budget=0"], "budget"),
+        (["--budget", "0"], "budget"),
+        (["--updates", "0"], "at least 1 optimiser step"),
+        (["--steps", "-1"], "steps must be at least 0"),
+        (["--questions", "0"], "questions must be at least 1"),
+        (["--threads", "-2"], "threads must be at least 0"),
+        (["--lr", "0"], "lr"),
+        (["--lr", "nan"], "lr"),
+        (["--seed", "-1"], "seed"),
+        (["--eval-questions", "0"], "questions"),
+        (["--eval-questions", "-3"], "questions"),
+        (["--eval-every", "-1"], "every"),
+        (["--reward", "fame"], "fame"),
+    ],
+)
+def test_a_mistake_on_the_line_is_said_before_anything_is_made(
+    given: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = failing(["aepo", *given, "--run-dir", "mine"], capsys)
+    assert said.startswith("error: ")
+    assert words in said
+    assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "cache" / "tiny").exists()
+
+
+@pytest.mark.parametrize("line", [["ppo"], [], ["aepo", "--steps", "many"], ["eval"]])
+def test_a_line_that_cannot_be_read_is_refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(line)
+    assert raised.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_leaves_no_run_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    line = ["aepo", *BRIEF, "--run-dir", "mine", "--model"]
+    assert "There is no model at './nothing'" in failing([*line, "./nothing"], capsys)
+    assert main([*line, model]) == 0  # the folder is free still
+
+
+def test_a_folder_that_holds_a_run_is_not_used_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("seed: 3\n", "utf-8")
+    assert "mine holds a run already" in failing(["aepo", "--run-dir", "mine"], capsys)
+    assert (tmp_path / "mine" / "config.yaml").read_text("utf-8") == "seed: 3\n"
+    (tmp_path / "file").write_text("", "utf-8")
+    assert "cannot be written" in failing(["aepo", "--run-dir", "file"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (None, "There is no run in mine"),
+        ("seed: 0\n", "has no checkpoint yet"),
+        ("sed: 0\n", "RunConfig has no sed"),
+        ("{", "config.yaml"),
+        ("just text\n", "config.yaml"),
+    ],
+)
+def test_evaluating_what_is_no_finished_run_is_refused(
+    config: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if config is not None:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "config.yaml").write_text(config, "utf-8")
+    assert words in failing(["eval", "mine"], capsys)
+
+
+def test_a_run_leaves_the_files_it_names_and_can_be_evaluated(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["aepo", *BRIEF, "--model", model, "--set", "loss.high=0.3"]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    run = tmp_path / "runs" / "aepo-web-seed0"
+    directory = RunDirectory(Path("runs/aepo-web-seed0"))
+    assert "results go to runs/aepo-web-seed0" in said
+    for name in ("config.yaml", "command.txt", "environment.json", "metrics.jsonl", "eval.jsonl", "first_batch.txt"):
+        assert (run / name).stat().st_size > 0, name
+    config = directory.config()
+    assert (config.steps, config.questions, config.settings["loss.high"]) == (1, 2, "0.3")
+    assert (run / "command.txt").read_text("utf-8").startswith("python -m algorithms.run aepo --env web ")
+    assert "torch" in json.loads((run / "environment.json").read_text("utf-8"))
+    assert [one["when"] for one in directory.records("eval.jsonl")] == ["before", "after"]
+    assert len(directory.records("metrics.jsonl")) == 1
+    saved = run / "checkpoints" / "step_000001"
+    assert directory.latest_policy().resolve() == saved
+    for line_ in said.splitlines():
+        if line_.startswith("  the policy"):
+            assert Path(line_.split()[2]).resolve() == saved
+    assert not [path for path in run.rglob("*") if path.name.endswith(".new") or path.name.startswith(".")]
+    for goes_on in ("algorithms.run eval runs/aepo-web-seed0", "run aepo --env web --seed 1", "run grpo --env web"):
+        assert goes_on in said
+    # The same policy gives the same numbers again.
+    assert main(["eval", "runs/aepo-web-seed0"]) == 0
+    after = directory.records("eval.jsonl")[1]
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last == {"greedy": after["greedy"]["mean"], "sampled": after["sampled"]["mean"]}
+    assert isinstance(load_policy(saved).model.config.vocab_size, int)
+    # A second run does not touch the first.
+    assert main(line) == 0
+    assert (tmp_path / "runs" / "aepo-web-seed0-2" / "config.yaml").exists()
+    second = RunDirectory(tmp_path / "runs" / "aepo-web-seed0-2")
+    assert without_timings(second.records("metrics.jsonl")) == without_timings(directory.records("metrics.jsonl"))
+    assert torch.equal(weights(load_policy(second.latest_policy()).model), weights(load_policy(saved).model))
+
+
+def test_a_seed_changes_the_run(tmp_path: Path, model: str) -> None:
+    found = []
+    for seed in ("0", "1"):
+        assert main(["grpo", *BRIEF, "--model", model, "--seed", seed, "--run-dir", seed]) == 0
+        found.append(without_timings(RunDirectory(tmp_path / seed).records("metrics.jsonl")))
+    assert found[0] != found[1]
+
+
+def test_ctrl_c_ends_with_its_own_code(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    closed: list[Any] = []
+    close = Trainer.close
+    monkeypatch.setattr(Trainer, "close", lambda self: (closed.append(self), close(self)))
+    said = failing(["aepo", *BRIEF, "--model", model], capsys, code=130)
+    assert "Ctrl-C" in said
+    assert len(closed) == 1
+
+
+def test_numbers_that_are_not_finite_end_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = untrained()
+    with torch.no_grad():
+        broken.model.model.norm.weight[0] = float("nan")
+    broken.save(tmp_path / "broken")
+    said = failing(["grpo", *BRIEF, "--model", str(tmp_path / "broken")], capsys, code=1)
+    assert said.startswith("stopped: ")
+    assert "NaN" in said

@@ -1,0 +1,151 @@
+"""The cold start is the same twice, learns what its weights say, and ends at a low learning rate; it is kept."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '.[train]'")
+pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
+
+import json
+import random
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from algorithms.policy.codec import ChatCodec
+from algorithms.policy.tiny import tiny_model
+from algorithms.training import tiny_start as module
+from algorithms.training.cold_start import ColdStart, ColdStartReport, ColdStartSettings, of_like_length, padded
+from algorithms.training.demonstrations import Row, encoded
+from algorithms.training.questions import make_environment
+from algorithms.training.tiny_start import TinyStart, tiny_start
+from tests.algorithms.training.small import SHAPE, WEB, demonstrations, silent, tokenizer, weights
+
+BRIEF = ColdStartSettings(steps=3, questions=8, tokens=600, warmup=2)
+
+
+def train(settings: ColdStartSettings, seed: int = 0) -> tuple[Any, list[ColdStartReport]]:
+    model = tiny_model(len(tokenizer()), seed, SHAPE)
+    cold = ColdStart(model, ChatCodec(tokenizer()), settings)
+    return model, list(cold.train(lambda world: make_environment(WEB, "train", world)))
+
+
+def test_two_runs_give_the_same_weights_bit_by_bit() -> None:
+    (one, reports), (other, again) = train(BRIEF), train(BRIEF)
+    assert torch.equal(weights(one), weights(other))
+    assert reports == again
+    assert [report.step for report in reports] == [1, 2, 3]
+    assert not one.training
+    ordered = train(replace(BRIEF, seed=1))[0]
+    assert not torch.equal(weights(ordered), weights(one))
+
+
+def test_the_loss_is_the_weighted_mean_over_tokens_of_each_row_alone() -> None:
+    rows = [encoded(one, ChatCodec(tokenizer()), observation_weight=0.5) for one in demonstrations(0, 4)]
+    model = tiny_model(len(tokenizer()), 0, SHAPE)
+    total = weight = actions = count = 0.0
+    for row in rows:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([row.tokens])).logits[0, :-1]
+        losses = functional.cross_entropy(logits, torch.tensor(row.tokens[1:]), reduction="none")
+        of_token = torch.tensor(row.weights[1:])
+        total, weight = total + float((losses * of_token).sum()), weight + float(of_token.sum())
+        actions, count = actions + float(losses[of_token == 1].sum()), count + float((of_token == 1).sum())
+    action_loss, loss = ColdStart(model, ChatCodec(tokenizer()), BRIEF)._step(rows)
+    assert loss == pytest.approx(total / weight, rel=1e-5)
+    assert action_loss == pytest.approx(actions / count, rel=1e-5)
+
+
+def test_the_learning_rate_rises_stays_and_ends_low() -> None:
+    settings = ColdStartSettings(steps=100, warmup=10, learning_rate=1.0, cooldown=0.3)
+    rates = [ColdStart(torch.nn.Linear(1, 1), None, settings)._learning_rate(step) for step in range(1, 101)]
+    assert rates[:10] == pytest.approx([step / 10 for step in range(1, 11)])
+    assert set(rates[10:70]) == {1.0}
+    assert all(later < earlier for earlier, later in pairwise(rates[71:]) if later > 0.05)
+    assert rates[-1] == pytest.approx(0.05)
+    assert min(rates[70:]) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_start_of_few_steps_ends_in_as_many(steps: int) -> None:
+    assert len(train(replace(BRIEF, steps=steps, questions=2))[1]) == steps
+
+
+@pytest.mark.parametrize("budget", [1, 50, 200, 10**6])
+def test_rows_of_like_length_are_each_taken_once_within_the_budget(budget: int) -> None:
+    source = random.Random(budget)
+    rows = [Row([number] * source.randint(1, 60), []) for number in range(100)]
+    batches = of_like_length(rows, budget)
+    assert Counter(row.tokens[0] for batch in batches for row in batch) == Counter(range(100))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(len(row.tokens) for row in batch) <= budget
+    if budget == 200:  # and no batch could take the next one's first row
+        for batch, later in pairwise(batches):
+            assert (len(batch) + 1) * len(later[0].tokens) > budget
+
+
+def test_padding_carries_no_weight() -> None:
+    ids, of_token = padded([Row([1, 2, 3], [0.0, 1.0, 0.5]), Row([4], [0.0])])
+    assert ids.tolist() == [[1, 2, 3], [4, 0, 0]]
+    assert of_token.tolist() == [[0.0, 1.0, 0.5], [0.0, 0.0, 0.0]]
+
+
+def test_an_oracle_that_solves_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("algorithms.training.cold_start.transcripts", lambda env, indices: ([], len(indices)))
+    with pytest.raises(ValueError, match="solved none of 8 questions of world 0"):
+        train(BRIEF)
+
+
+# ---------------------------------------------------------------------------------------------------------- tiny_start
+
+START = TinyStart(WEB, vocabulary=320, tokenizer_worlds=1, tokenizer_questions=10, shape=SHAPE, training=BRIEF)
+
+
+def test_a_start_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEPO_CACHE", str(tmp_path))
+    said: list[str] = []
+    first = tiny_start("web", say=said.append, start=START)
+    monkeypatch.setattr(module, "make_tiny", lambda *_: pytest.fail("made again"))
+    again = tiny_start("web", say=said.append, start=START)
+    assert torch.equal(weights(first.model), weights(again.model))
+    assert first.tokenizer.get_vocab() == again.tokenizer.get_vocab()
+    (folder,) = (tmp_path / "tiny").iterdir()
+    assert said[-1] == f"cold start: taken from {folder}"
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [3]
+    assert json.loads((folder / "settings.json").read_text("utf-8"))["training"]["steps"] == 3
+
+
+def test_a_start_that_was_cut_short_leaves_nothing_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AEPO_CACHE", str(tmp_path))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ColdStart, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_start("web", say=silent, start=START)
+    assert list((tmp_path / "tiny").iterdir()) == []
+    tiny_start("web", say=silent, start=START)
+    assert len(list((tmp_path / "tiny").iterdir())) == 1
+
+
+def test_whatever_decides_the_result_is_in_the_digest() -> None:
+    others = (
+        replace(START, vocabulary=321),
+        replace(START, tokenizer_worlds=2),
+        replace(START, families=("web/1-hop",)),
+        replace(START, environment=replace(WEB, name="search")),
+        replace(START, shape=replace(SHAPE, inner=50)),
+        replace(START, training=replace(BRIEF, seed=1)),
+    )
+    assert len({one.digest() for one in (START, *others)}) == 7
+    assert START.digest() == TinyStart(**{name: getattr(START, name) for name in START.__dataclass_fields__}).digest()
