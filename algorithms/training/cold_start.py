@@ -33,7 +33,7 @@ class ColdStartSettings:
         observation_weight: loss weight of what pages say; learning to read them is part of the skill.
     """
 
-    steps: int = 1_000
+    steps: int = 650
     tokens: int = 768
     questions: int = 300
     learning_rate: float = 5e-3

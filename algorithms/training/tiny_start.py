@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,7 @@ from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings
 from algorithms.training.demonstrations import texts, transcripts
 from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, make_environment
 
-_VERSION = 2  # raise it when the same settings give another result
-
-COMMON_FAMILIES: dict[str, tuple[str, ...]] = {
-    "web": ("web/1-hop", "web/2-hop", "web/arithmetic"),
-    "search": ("web/1-hop", "web/2-hop"),
-    "code": (),
-}
-"""What most worlds of the cold start ask; none: everything. Three hops are seldom shown: reinforcement learning is to
-find them out, from two hops and a few examples."""
+_VERSION = 1  # raise it when the same settings give another result
 
 Say = Callable[[str], None]
 
@@ -43,15 +35,12 @@ Say = Callable[[str], None]
 class TinyStart:
     """Everything that decides the result.
 
-    families, all_families_every: demonstrations are of these families, but in every so many-th world of all there are.
     tokenizer_worlds, tokenizer_questions: what the tokenizer is trained on: few questions of many worlds, so that it
     learns the syllables of names rather than names. vocabulary: of 1,024 tokens each is seen often enough to be copied
     well.
     """
 
     environment: EnvironmentSettings
-    families: tuple[str, ...] = ()
-    all_families_every: int = 4
     vocabulary: int = 1_024
     tokenizer_worlds: int = 30
     tokenizer_questions: int = 60
@@ -66,9 +55,7 @@ class TinyStart:
 
 def tiny_start(environment: str = "web", *, say: Say = print, start: TinyStart | None = None) -> Policy:
     """The tiny policy after its cold start on an environment's training worlds; made now if it was not yet."""
-    start = start or TinyStart(
-        EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]), families=COMMON_FAMILIES[environment]
-    )
+    start = start or TinyStart(EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]))
     folder = cache_folders()[0] / "tiny" / f"{start.environment.name}-{start.digest()}"
     if not (folder / "done").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -102,10 +89,7 @@ def make_tiny(start: TinyStart, folder: Path, say: Say) -> None:
     began = time.perf_counter()
 
     def source(world: int) -> Any:
-        settings = start.environment
-        if start.families and world % start.all_families_every:
-            settings = replace(settings, arguments={**settings.arguments, "families": list(start.families)})
-        return make_environment(settings, "train", COLD_START_WORLDS + world)
+        return make_environment(start.environment, "train", COLD_START_WORLDS + world)
 
     with (folder / "log.jsonl").open("w", encoding="utf-8") as log:
         recent: list[float] = []

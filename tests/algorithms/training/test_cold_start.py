@@ -142,7 +142,6 @@ def test_whatever_decides_the_result_is_in_the_digest() -> None:
     others = (
         replace(START, vocabulary=321),
         replace(START, tokenizer_worlds=2),
-        replace(START, families=("web/1-hop",)),
         replace(START, environment=replace(WEB, name="search")),
         replace(START, shape=replace(SHAPE, inner=50)),
         replace(START, training=replace(BRIEF, seed=1)),
