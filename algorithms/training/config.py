@@ -31,7 +31,7 @@ class EnvironmentSettings:
 
     name: str = "web"
     arguments: dict[str, Any] = field(default_factory=dict)
-    world_questions: int = 192
+    world_questions: int = 196
 
     def __post_init__(self) -> None:
         if self.name not in ENVIRONMENTS:
@@ -159,8 +159,10 @@ def preset(name: str, environment: str = "web") -> RunConfig:
     tiny = RunConfig(
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
         # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
-        settings={"rollout.budget": 8, "rollout.look_ahead": 10},
-        optimiser=OptimiserSettings(lr=1e-3, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
+        steps=80,
+        questions=14,
+        settings={"rollout.budget": 16, "rollout.look_ahead": 10},
+        optimiser=OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
         cooldown=0.8,
     )
     presets = {
