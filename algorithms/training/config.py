@@ -158,9 +158,9 @@ def preset(name: str, environment: str = "web") -> RunConfig:
         raise ValueError(f"env is one of {', '.join(ENVIRONMENTS)}; got {environment!r}.")
     tiny = RunConfig(
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
-        # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
         steps=80,
         questions=14,
+        # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
         settings={"rollout.budget": 16, "rollout.look_ahead": 10},
         optimiser=OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
         cooldown=0.8,
@@ -176,7 +176,7 @@ def preset(name: str, environment: str = "web") -> RunConfig:
         "default": tiny,
         "paper": replace(
             tiny,
-            environment=EnvironmentSettings(environment),
+            environment=EnvironmentSettings(environment, world_questions=1_280),
             model="Qwen/Qwen3-8B",
             steps=80,
             questions=128,
