@@ -100,6 +100,8 @@ def _config(options: argparse.Namespace) -> Any:
 
     config = preset(options.preset, options.env)
     settings = dict(config.settings)
+    if options.variant == "official":  # as shipped: of the preset's settings only the size of the budget counts
+        settings = {name: value for name, value in settings.items() if name == "rollout.budget"}
     for given in options.set:
         name, equals, value = given.partition("=")
         if not equals:

@@ -13,10 +13,11 @@ import torch
 
 from algorithms.policy.loading import load_policy
 from algorithms.run import main
-from algorithms.training import tiny_start
+from algorithms.settings import settings_of
+from algorithms.training import known, tiny_start
 from algorithms.training.measures import without_timings
 from algorithms.training.run_directory import RunDirectory
-from algorithms.training.trainer import Trainer
+from algorithms.training.trainer import Trainer, algorithm_of
 from tests.algorithms.training.small import policy, untrained, weights
 
 BRIEF = ["--env", "web", "--preset", "smoke", "--steps", "1", "--questions", "2", "--eval-questions", "3"]
@@ -195,3 +196,10 @@ def test_numbers_that_are_not_finite_end_with_code_1(tmp_path: Path, capsys: pyt
     said = failing(["grpo", *BRIEF, "--model", str(tmp_path / "broken")], capsys, code=1)
     assert said.startswith("stopped: ")
     assert "NaN" in said
+
+
+def test_the_official_variant_keeps_its_look_ahead_and_updates(model: str) -> None:
+    assert main(["aepo", "--variant", "official", "--model", model, "--run-dir", "official", *BRIEF]) == 0
+    official = algorithm_of(RunDirectory("official").config())
+    published = known.algorithm("aepo", "official")
+    assert settings_of(official) == settings_of(published) | {"rollout.budget": 2}
