@@ -170,12 +170,14 @@ class Algorithm:
         advantage, loss: see `Advantage`, `Loss`.
         aggregation: how terms become a number; see `loss.aggregation`.
         updates: optimiser steps per rollout batch. With one, every ratio is 1 and every clip idle.
+        epochs: how often each question is trained on in these; `updates` is a multiple of it.
         filter: which questions are trained on.
         shaping: applied in order to the rewards before the advantage.
         constant_length: L of "sequence-mean-token-sum-constant", else None.
 
     Raises:
-        ValueError: an unknown aggregation, no updates, or a constant length missing or out of place.
+        ValueError: an unknown aggregation, no updates, epochs that do not fit them, or a constant length missing or out
+            of place.
     """
 
     name: str
@@ -186,6 +188,7 @@ class Algorithm:
     loss: Loss
     aggregation: Aggregation = "token-mean"
     updates: int = 4
+    epochs: int = 1
     filter: Filter = KeepAll()
     shaping: tuple[Shaping, ...] = ()
     constant_length: float | None = None
@@ -197,6 +200,11 @@ class Algorithm:
             )
         if self.updates < 1:
             raise ValueError(f"A batch gets at least 1 optimiser step, not {self.updates}.")
+        if self.epochs < 1 or self.updates % self.epochs:
+            raise ValueError(
+                f"updates are all optimiser steps of a batch, so a multiple of epochs; got {self.updates} updates and "
+                f"{self.epochs} epochs."
+            )
         if (self.aggregation == "sequence-mean-token-sum-constant") != (self.constant_length is not None):
             raise ValueError(
                 "constant_length belongs to aggregation sequence-mean-token-sum-constant and to no other; got "

@@ -153,7 +153,12 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
         before = trainer.evaluate("before")
         say(f"before   {_words(before)}")
         trained = time.perf_counter()
-        trainer.train()
+        try:
+            trainer.train()
+        except (KeyboardInterrupt, FloatingPointError):
+            kept = directory.save_policy(policy, trainer.done)
+            say(f"the policy as it stands after step {trainer.done} is in {kept}")
+            raise
         seconds = time.perf_counter() - trained
         saved = directory.save_policy(policy, trainer.done)
         after = trainer.evaluate("after")
@@ -161,7 +166,31 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
     finally:
         trainer.close()
     _closing(config, before, after, where, saved, seconds)
+    say("go on with")
+    say(f"  {_command(['eval', where])}")
+    say(f"  {_command(_again(line, seed=options.seed + 1))}")
+    say(f"  {_command(_again(line, algorithm='aepo' if options.algorithm == 'grpo' else 'grpo'))}")
     return 0
+
+
+def _command(line: Sequence[str]) -> str:
+    """A line to type in the folder the command was given in: with the Python that ran it."""
+    python = sys.executable
+    if Path(python).is_relative_to(Path.cwd()):
+        python = str(Path(python).relative_to(Path.cwd()))
+    return shlex.join([python, "-m", "algorithms.run", *line])
+
+
+def _again(line: Sequence[str], *, algorithm: str | None = None, seed: int | None = None) -> list[str]:
+    """The given line with another algorithm or seed, in a run directory of its own."""
+    kept, changed = [], ("--run-dir",) if seed is None else ("--run-dir", "--seed")
+    words = iter(line[1:])
+    for word in words:
+        if word in changed:
+            next(words, None)
+        elif not word.startswith(tuple(f"{name}=" for name in changed)):
+            kept.append(word)
+    return [algorithm or line[0], *kept, *([] if seed is None else ["--seed", str(seed)])]
 
 
 def _free(folder: str) -> str:
@@ -217,11 +246,6 @@ def _closing(config: Any, before: Any, after: Any, where: str, saved: Any, secon
     say(f"training took {seconds / 60:.1f} minutes, everything {total / 60:.1f}; results are in {where}")
     say(f"  metrics      {where}/metrics.jsonl, eval.jsonl; the first batch in words: {where}/first_batch.txt")
     say(f"  the policy   {saved} (Hugging Face format)")
-    say("go on with")
-    say(f"  python -m algorithms.run eval {where}")
-    say(f"  python -m algorithms.run {config.algorithm} --env {config.environment.name} --seed {config.seed + 1}")
-    other = "grpo" if config.algorithm != "grpo" else "aepo"
-    say(f"  python -m algorithms.run {other} --env {config.environment.name} --seed {config.seed}")
 
 
 def _evaluate(options: argparse.Namespace, line: Sequence[str]) -> int:

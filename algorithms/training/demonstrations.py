@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from aepo_env.agent import Oracle
 from aepo_env.env import ToolEnv
+from algorithms.training.measures import solved
 
 
 class Transcript(NamedTuple):
@@ -35,7 +36,7 @@ def transcripts(env: Any, indices: Iterable[int]) -> tuple[list[Transcript], int
     if not isinstance(inner, ToolEnv):
         raise TypeError(f"An environment of aepo_env is needed; got {type(inner).__name__}.")
     oracle = Oracle(env)
-    solved: list[Transcript] = []
+    played: list[Transcript] = []
     failed = 0
     for index in indices:
         observation, info = env.reset(seed=index, options={"task": inner.tasks[index]})
@@ -44,12 +45,12 @@ def transcripts(env: Any, indices: Iterable[int]) -> tuple[list[Transcript], int
             observation, _, terminated, truncated, info = env.step(oracle.act(observation, info))
             ended = terminated or truncated
         episode = inner.episode
-        if episode.rewards is None or episode.rewards["accuracy"] < 1:
+        if episode.rewards is None or not solved(episode.rewards):
             failed += 1
             continue
         turns = tuple((turn.text, turn.observation) for turn in episode.turns)
-        solved.append(Transcript(episode.task.id, messages, turns))
-    return solved, failed
+        played.append(Transcript(episode.task.id, messages, turns))
+    return played, failed
 
 
 def encoded(transcript: Transcript, codec: Any, *, observation_weight: float) -> Row:

@@ -48,11 +48,12 @@ def update(
     _check(batch, advantage)
     informative = batch.informative(advantage).tolist()
     steps, idle = [], 0
-    for questions in deal(informative, algorithm.updates, random):
-        if any(informative[question] for question in questions):
-            steps.append(_step(learner, algorithm, batch, advantage, questions, informative))
-        else:
-            idle += 1
+    for _ in range(algorithm.epochs):
+        for questions in deal(informative, algorithm.updates // algorithm.epochs, random):
+            if any(informative[question] for question in questions):
+                steps.append(_step(learner, algorithm, batch, advantage, questions, informative))
+            else:
+                idle += 1
     return UpdateReport(tuple(steps), idle, len(informative), informative.count(False), time.perf_counter() - started)
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 import torch
 
 from algorithms.policy.loading import load_policy
-from algorithms.run import main
+from algorithms.run import _again, main
 from algorithms.settings import settings_of
 from algorithms.training import known, tiny_start
 from algorithms.training.measures import without_timings
@@ -149,8 +149,11 @@ def test_a_run_leaves_the_files_it_names_and_can_be_evaluated(
         if line_.startswith("  the policy"):
             assert Path(line_.split()[2]).resolve() == saved
     assert not [path for path in run.rglob("*") if path.name.endswith(".new") or path.name.startswith(".")]
-    for goes_on in ("algorithms.run eval runs/aepo-web-seed0", "run aepo --env web --seed 1", "run grpo --env web"):
-        assert goes_on in said
+    evaluate, again, other = said.splitlines()[-3:]
+    assert evaluate.endswith("-m algorithms.run eval runs/aepo-web-seed0")
+    assert " aepo --env web " in again
+    assert again.endswith("--seed 1")
+    assert " grpo --env web " in other
     # The same policy gives the same numbers again.
     assert main(["eval", "runs/aepo-web-seed0"]) == 0
     after = directory.records("eval.jsonl")[1]
@@ -203,3 +206,9 @@ def test_the_official_variant_keeps_its_look_ahead_and_updates(model: str) -> No
     official = algorithm_of(RunDirectory("official").config())
     published = known.algorithm("aepo", "official")
     assert settings_of(official) == settings_of(published) | {"rollout.budget": 2}
+
+
+def test_the_next_commands_change_one_thing_of_the_line_given() -> None:
+    line = ["aepo", "--env", "code", "--seed", "3", "--run-dir=here", "--lr", "1e-3"]
+    assert _again(line, seed=4) == ["aepo", "--env", "code", "--lr", "1e-3", "--seed", "4"]
+    assert _again(line, algorithm="grpo") == ["grpo", "--env", "code", "--seed", "3", "--lr", "1e-3"]

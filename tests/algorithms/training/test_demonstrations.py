@@ -11,6 +11,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 from aepo_env.worlds.web.names import SHARED_WORDS, split_of
 from algorithms.policy.codec import ChatCodec
+from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings
 from algorithms.training.demonstrations import Transcript, encoded, texts, transcripts
 from algorithms.training.questions import (
     COLD_START_WORLDS,
@@ -138,3 +139,12 @@ def test_worlds_of_tokenizer_cold_start_and_runs_do_not_overlap(monkeypatch: pyt
     assert sum(map(len, used)) == len(set().union(*used))
     most = start.training.steps * start.training.tokens // 30  # demonstrations: none is shorter than 30 tokens
     assert most // start.training.questions < 10_000
+
+
+def test_episodes_solved_under_exact_match_are_demonstrations_too() -> None:
+    """The default run's reward has no part called accuracy."""
+    env = make_environment(EnvironmentSettings("web", TINY_ENVIRONMENT["web"]), "train")
+    played, failed = transcripts(env, range(3))
+    env.close()
+    assert TINY_ENVIRONMENT["web"]["reward"] == "exact_match"
+    assert (len(played), failed) == (3, 0)

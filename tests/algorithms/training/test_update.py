@@ -253,3 +253,18 @@ def test_the_report_counts_clips_after_the_first_step_and_what_the_balanced_clip
         assert report.clip_share == pytest.approx(clipped / sum(step["trained_tokens"] for step in later))
     assert aepo.plain()["kept_gradient"] > 0
     assert grpo.plain()["kept_gradient"] == 0
+
+
+def test_every_epoch_trains_on_every_question_once() -> None:
+    model, trees = make_model(), questions()
+    once = Trained(model, replace(GRPO, updates=2), trees).report
+    twice = Trained(model, replace(GRPO, updates=4, epochs=2), trees).report
+    for report, epochs in ((once, 1), (twice, 2)):
+        assert sum(step.questions for step in report.steps) == epochs * len(trees)
+        assert len(report.steps) == 2 * epochs
+    assert once.steps == twice.steps[:2]  # the first epoch is as if there were no second
+
+
+def test_epochs_share_the_updates_evenly() -> None:
+    with pytest.raises(ValueError, match="a multiple of epochs; got 4 updates and 3 epochs"):
+        replace(GRPO, updates=4, epochs=3)
