@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from algorithms.policy.engine import Branch, Engine, Generated
     from algorithms.policy.sampling import Sampling
 
+_KEPT = 0.9  # weight of past batches in the unit of entropy differences: entropies shrink in training
 _ATTEMPTS = 2  # how often a path may end invalid before it is dropped
 
 
@@ -97,8 +98,8 @@ class Growth:
         """With the differences of this batch."""
         reports = [question.report for question in self.questions]
         return Deviations(
-            self.deviations.roots.updated(report.gap for report in reports if report.gap is not None),
-            self.deviations.forks.updated(record.difference for report in reports for record in report.forks),
+            self.deviations.roots.updated((one.gap for one in reports if one.gap is not None), keep=_KEPT),
+            self.deviations.forks.updated((fork.difference for one in reports for fork in one.forks), keep=_KEPT),
         )
 
     # -------------------------------------------------------------------------------------------------------- starting
