@@ -138,13 +138,14 @@ def _train(options: argparse.Namespace, line: Sequence[str]) -> int:
     config = _config(options)
     from algorithms.training.questions import make_environment
     from algorithms.training.run_directory import RunDirectory
+    from algorithms.training.tiny_start import starting_policy
     from algorithms.training.trainer import Trainer, algorithm_of
 
     algorithm_of(config)  # mistakes in settings, before anything is made
     make_environment(config.environment, "dev").close()
     directory = RunDirectory.create(where, config, command)
     try:
-        policy = _policy(config)
+        policy = starting_policy(config, say)
     except BaseException:
         directory.discard()
         raise
@@ -202,21 +203,6 @@ def _free(folder: str) -> str:
     return free
 
 
-def _policy(config: Any) -> Any:
-    """The policy a run starts from."""
-    import torch
-
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
-    from transformers.utils import logging
-
-    from algorithms.policy.loading import load_policy
-    from algorithms.training.tiny_start import tiny_start
-
-    quiet: Any = logging
-    quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
-    return tiny_start(config.environment.name, say=say) if config.model == "tiny" else load_policy(config.model)
-
-
 def _words(found: Any) -> str:
     mean, low, high = found.greedy.interval()
     text = f"greedy {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
@@ -254,9 +240,10 @@ def _evaluate(options: argparse.Namespace, line: Sequence[str]) -> int:
     directory = RunDirectory(options.run)
     config = replace(directory.config(), model=str(directory.latest_policy()))
     say(f"evaluating {config.model} on {config.evaluation.questions} questions")
+    from algorithms.training.tiny_start import starting_policy
     from algorithms.training.trainer import Trainer
 
-    trainer = Trainer(config, _policy(config), None, say)
+    trainer = Trainer(config, starting_policy(config, say), None, say)
     try:
         found = trainer.evaluate("eval")
     finally:
@@ -268,9 +255,10 @@ def _evaluate(options: argparse.Namespace, line: Sequence[str]) -> int:
 
 def _cold_start(options: argparse.Namespace, line: Sequence[str]) -> int:
     from algorithms.training.config import preset
+    from algorithms.training.tiny_start import starting_policy
 
     config = replace(preset("default", options.env), threads=options.threads)
-    _policy(config)
+    starting_policy(config, say)
     return 0
 
 

@@ -16,7 +16,6 @@ not (or the run was stopped), 2 a mistake on the line.
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,6 @@ from benchmarks.swapped import Recorded, RecordingTool, SwappedTool, swapped_par
 # The rest of `algorithms` is imported where it is used, so that mistakes on the line are told at once.
 if TYPE_CHECKING:
     from aepo_env.tasks import Task
-    from algorithms.policy.loading import Policy
     from algorithms.training.config import RunConfig
     from algorithms.training.evaluation import Evaluation, Interval, Scores
     from algorithms.training.run_directory import RunDirectory
@@ -149,26 +147,16 @@ def _folder(options: argparse.Namespace, config: "RunConfig") -> Path:
     return folder
 
 
-def _policy(config: "RunConfig") -> "Policy":
-    """The policy a run starts from, as `algorithms.run` makes it."""
-    import torch
-
-    from algorithms.policy.loading import load_policy
-    from algorithms.training.tiny_start import tiny_start
-
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
-    return tiny_start(config.environment.name, say=_say) if config.model == "tiny" else load_policy(config.model)
-
-
 # --------------------------------------------------------------------------------------------- rewards shuffled
 
 
 def _trained(config: "RunConfig", folder: Path, command: str) -> "RunDirectory":
     """Train, evaluated before and after; the run's directory."""
     from algorithms.training.run_directory import RunDirectory
+    from algorithms.training.tiny_start import starting_policy
     from algorithms.training.trainer import Trainer
 
-    policy = _policy(config)
+    policy = starting_policy(config, _say)
     directory = RunDirectory.create(folder, config, command)
     trainer = Trainer(config, policy, directory, _say)
     try:
@@ -251,8 +239,9 @@ def _play_swapped(config: "RunConfig") -> _Swapped:
     from algorithms.rollout.inputs import TokenLimits
     from algorithms.training.evaluation import evaluate, success
     from algorithms.training.questions import make_environment
+    from algorithms.training.tiny_start import starting_policy
 
-    policy, seed = _policy(config), config.seed
+    policy, seed = starting_policy(config, _say), config.seed
     limits = TokenLimits(config.turn_tokens, config.total_tokens)
     recorded: Recorded = {}
     development = make_environment(config.environment, "dev")

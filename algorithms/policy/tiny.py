@@ -12,8 +12,8 @@ this small learn to copy names out of pages within minutes lies in two places:
   token before, and learning decides what to copy and when. Other weights start "mimetic": queries and keys alike,
   outputs that undo values. Only values differ from a usual start, nothing of the architecture.
 
-Sources: induction heads, arXiv:2209.11895; mimetic initialisation, arXiv:2305.09828. Waiting for the circuit to form by
-itself took from 600 to 1,500 steps of the cold start, depending on the seed.
+Sources: induction heads, arXiv:2209.11895; mimetic initialisation, arXiv:2305.09828. Left to form by itself, the
+circuit takes most of the cold start, and how long depends on the seed.
 """
 
 import math

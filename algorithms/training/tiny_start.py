@@ -22,7 +22,7 @@ from algorithms.policy.codec import ChatCodec
 from algorithms.policy.loading import Policy, load_policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training.cold_start import ColdStart, ColdStartSettings
-from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings
+from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings, RunConfig
 from algorithms.training.demonstrations import texts, transcripts
 from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, make_environment
 
@@ -70,6 +70,17 @@ def tiny_start(environment: str = "web", *, say: Say = print, start: TinyStart |
     else:
         say(f"cold start: taken from {folder}")
     return load_policy(folder)
+
+
+def starting_policy(config: RunConfig, say: Say = print) -> Policy:
+    """The policy a run starts from, computed with the run's number of threads."""
+    import torch
+    from transformers.utils import logging
+
+    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    quiet: Any = logging
+    quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
+    return tiny_start(config.environment.name, say=say) if config.model == "tiny" else load_policy(config.model)
 
 
 def make_tiny(start: TinyStart, folder: Path, say: Say) -> None:

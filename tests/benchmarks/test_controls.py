@@ -15,6 +15,7 @@ from aepo_env.tasks import Task
 from aepo_env.tools.tool import Tool, ToolResult
 from algorithms.policy.loading import Policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
+from algorithms.training import tiny_start
 from algorithms.training.config import preset
 from algorithms.training.evaluation import Evaluation, Scores
 from algorithms.training.run_directory import RunDirectory
@@ -110,7 +111,7 @@ def test_who_reads_its_results_is_right_with_its_own_and_wrong_with_others(monke
 
     env = make_env([Doubler()], reward=accuracy)
     monkeypatch.setattr("algorithms.training.questions.make_environment", lambda settings, split: env)
-    monkeypatch.setattr(controls, "_policy", lambda config: Reader())
+    monkeypatch.setattr(tiny_start, "starting_policy", lambda config, say: Reader())
     found = controls._play_swapped(preset("smoke"))
     assert found.played.mean == 1.0
     assert found.scores.greedy.mean == 0.0
