@@ -16,7 +16,7 @@ deviation and so a sensitivity of 1, entropy statistics over the whole batch, an
 
 Official: the published scripts: no pre-monitoring (8 start at the prompt), the code's form of the penalty, entropies
 summed over 20 tokens, 8 steps, token means of micro-batches, and no entropy-aware advantage: their switch for it is on,
-but it never runs. Their code counts consecutive forks per question; here they are counted per path.
+but it never runs. Forks in a row are counted per question, as in their code.
 """
 
 from dataclasses import replace
@@ -43,7 +43,7 @@ AEPO_OFFICIAL = replace(
     rollout=EntropyBalanced(
         budget=16,
         sensitivity=0.5,
-        rule=ForkRule(base=0.5, weight=0.2, penalty=0.05, form="official"),
+        rule=ForkRule(base=0.5, weight=0.2, penalty=0.05, form="official", streaks="question"),
         look_ahead=20,
         scale="sum20",
         premonitor=False,

@@ -69,7 +69,8 @@ def entropy_forks(question: Question, waiting: Sequence[Path], rule: ForkRule) -
         if path.level is None or path.start_level is None:
             raise RuntimeError(f"Path {path.number} of {question.name} waits without its entropies: a fault of grow.")
         rise = question.fork_units.scaled(path.level - path.start_level)
-        decision = rule.decide(rise, path.streak, draw)
+        streak = path.streak if rule.streaks == "path" else question.streak
+        decision = rule.decide(rise, streak, draw)
         outcome: Outcome = "draw"
         if decision.forked:
             outcome = "forked" if left > 0 else "budget"
@@ -82,7 +83,7 @@ def entropy_forks(question: Question, waiting: Sequence[Path], rule: ForkRule) -
                 path.start_level,
                 path.level,
                 rise,
-                path.streak,
+                streak,
                 decision.probability,
                 decision.penalty,
                 draw,

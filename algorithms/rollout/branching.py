@@ -34,6 +34,7 @@ mean: mean token entropy / ln(vocabulary), a share of the greatest entropy. sum2
 
 Form = Literal["paper", "official"]
 Mode = Literal["bernoulli", "threshold"]
+Streaks = Literal["path", "question"]
 
 SUMMED_TOKENS = 20  # of a segment, in the official code
 ROUNDING = 1e-3  # nats; how far below 0 half-precision logits may bring an entropy
@@ -205,10 +206,12 @@ class ForkRule:
         mode: "bernoulli" or "threshold".
         threshold: tau of mode "threshold".
         form: "paper" or "official".
+        streaks: whose forks in a row count: the "path"'s, or the "question"'s rounds in which any path forked (the
+            official code, where it also stays as it is in a round in which no question of the worker gained a path).
 
     Raises:
-        ValueError: base or threshold outside 0 to 1, a negative penalty, an unknown mode or form, or the official form
-            with a threshold.
+        ValueError: base or threshold outside 0 to 1, a negative penalty, an unknown mode, form or streaks, or the
+            official form with a threshold.
     """
 
     base: float = 0.5
@@ -217,6 +220,7 @@ class ForkRule:
     mode: Mode = "bernoulli"
     threshold: float = 0.5
     form: Form = "paper"
+    streaks: Streaks = "path"
 
     def __post_init__(self) -> None:
         if not (0 <= self.base <= 1 and 0 <= self.threshold <= 1 and self.penalty >= 0 and math.isfinite(self.weight)):
@@ -225,6 +229,8 @@ class ForkRule:
             raise ValueError(
                 f"Expected mode {' or '.join(get_args(Mode))} and form {' or '.join(get_args(Form))}: {self}."
             )
+        if self.streaks not in get_args(Streaks):
+            raise ValueError(f"Expected streaks {' or '.join(get_args(Streaks))}: {self}.")
         if self.form == "official" and self.mode == "threshold":
             raise ValueError(
                 "The official form compares a draw with its base and has no threshold: choose mode bernoulli."
@@ -259,24 +265,6 @@ class ForkRule:
 def next_streak(streak: int, forked: bool) -> int:
     """Consecutive forks of a path after a decision; original and child both go on with it. As recommended, per path."""
     return streak + 1 if forked else 0
-
-
-def next_question_streaks(streaks: Sequence[int], grew: Sequence[bool]) -> list[int]:
-    """The official count, per question instead of per path, after one round over all questions of a worker.
-
-    A question that received any new path in the round (a fork or a fresh root) counts one more; others fall back to 0,
-    but in a round in which no question received one, all stay as they are.
-
-    Args:
-        streaks: of each question.
-        grew: whether each received a path in this round.
-
-    Raises:
-        ValueError: the two differ in length.
-    """
-    if not any(grew):
-        return list(streaks)
-    return [streak + 1 if new else 0 for streak, new in zip(streaks, grew, strict=True)]
 
 
 def _sigmoid(x: float) -> float:

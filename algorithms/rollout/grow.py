@@ -6,9 +6,10 @@
 
 All live paths of all questions are written as one batch. Time inside a question is logical: its r-th fork decisions
 fall when all its live paths have written the look-ahead behind their r-th tool result, or have ended; in the meantime
-other questions go on. Decisions draw from the question's own stream and tokens from their path's, so that a question
-grows the same in any company (as far as the engine's numbers do) and in every process. With threads, what is sampled
-stays the same but for the engine's rounding, while node numbers may differ.
+other questions go on (with `schedule="arrival"` each path is decided on when it comes). Decisions draw from the
+question's own stream and tokens from their path's, so that a question grows the same in any company (as far as the
+engine's numbers do) and in every process. With threads, what is sampled stays the same but for the engine's rounding,
+while node numbers may differ.
 
 Snapshots: the prompt's is held while the question grows; one at an observation behind which a fork may be decided is
 held for that decision and, by the paths that continue from there, until their next turn was played: an invalid
@@ -19,17 +20,17 @@ the policy writes.
 A path that reaches a token limit ends there (`max_turn_tokens`, `max_context`), with the reward of what it has so far;
 no end token is forced on it. Every leaf is audited (`audit`).
 
-Left out: `schedule: arrival` (deciding as results come in), more than one child a fork, weights and losses.
+Left out: more than one child a fork, weights and losses.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from aepo_env.tasks import Task
 from algorithms.rollout.growth import Growth
 from algorithms.rollout.inputs import Codec, TokenLimits
-from algorithms.rollout.paths import AnyEnv, Deviations, Strategy
+from algorithms.rollout.paths import AnyEnv, Deviations, Schedule, Strategy
 from algorithms.rollout.playing import Player
 from algorithms.rollout.records import QuestionReport
 from algorithms.tree import TokenTree
@@ -62,6 +63,7 @@ def grow(
     deviations: Deviations | None = None,
     threads: int = 0,
     step_seconds: float = 1_000.0,
+    schedule: Schedule = "logical",
 ) -> Grown:
     """Grow one tree per task.
 
@@ -77,11 +79,15 @@ def grow(
         deviations: of the batches so far; None: this is the first.
         threads: for environments whose tools wait for others; 0 steps in place.
         step_seconds: a step that takes longer is given up as a fault (with threads only).
+        schedule: when fork decisions fall; see `paths.Schedule`.
 
     Raises:
-        ValueError: a prompt leaves no room for a token. RuntimeError: an audit failed. What an environment or an engine
-            raises goes up. In every case all branches, environments and snapshots have been given back.
+        ValueError: a prompt leaves no room for a token, or an unknown schedule. RuntimeError: an audit failed.
+            What an environment or an engine raises goes up. In every case all branches, environments and snapshots
+            have been given back.
     """
+    if schedule not in get_args(Schedule):
+        raise ValueError(f"Unknown schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}.")
     growth = Growth(
         env,
         engine,
@@ -92,6 +98,7 @@ def grow(
         sampling,
         deviations or Deviations(),
         Player(threads, step_seconds),
+        schedule,
     )
     try:
         growth.run(tasks)

@@ -26,7 +26,7 @@ from aepo_env.tasks import Task
 from algorithms.rollout.audit import check_leaf
 from algorithms.rollout.branching import EntropyUnits, entropy_level, next_streak
 from algorithms.rollout.inputs import Codec, TokenLimits
-from algorithms.rollout.paths import AnyEnv, Deviations, Level, Path, Question, Strategy
+from algorithms.rollout.paths import AnyEnv, Deviations, Level, Path, Question, Schedule, Strategy
 from algorithms.rollout.playing import Played, Player, environment_of, episode_of, scored_as_cut
 from algorithms.rollout.records import LeafRecord, QuestionReport
 from algorithms.rollout.streams import generator, number
@@ -54,6 +54,7 @@ class Growth:
         sampling: "Sampling | None",
         deviations: Deviations,
         player: Player,
+        schedule: Schedule,
     ) -> None:
         if not isinstance(env.unwrapped, ToolEnv):
             raise TypeError(f"An environment of aepo_env is needed; got {type(env.unwrapped).__name__}.")
@@ -62,7 +63,7 @@ class Growth:
         self.prototype.close()  # without an episode, a deep copy is cheap
         self.engine, self.codec, self.strategy = engine, codec, strategy
         self.key, self.limits, self.sampling = key, limits, sampling
-        self.deviations, self.player = deviations, player
+        self.deviations, self.player, self.schedule = deviations, player, schedule
         self.questions: list[Question] = []
         self.at: dict[Branch, tuple[Question, Path]] = {}
         self.growing = 0
@@ -282,15 +283,19 @@ class Growth:
     # ---------------------------------------------------------------------------------------------------------- forking
 
     def _settle(self, question: Question) -> None:
-        """Go on with the question if no path of it is on its way to a decision or an end."""
+        """Go on with the question if no path of it is on its way to a decision or an end.
+
+        By arrival, whoever waits is decided on at once.
+        """
         if not question.live:
             self._start_roots(question)
-        elif all(path.waits for path in question.live):
-            self._decide(question)
+            return
+        waiting = [path for path in question.live if path.waits]  # in the order of their numbers, as they were started
+        if waiting and (len(waiting) == len(question.live) or self.schedule == "arrival"):
+            self._decide(question, waiting)
 
-    def _decide(self, question: Question) -> None:
+    def _decide(self, question: Question, waiting: Sequence[Path]) -> None:
         """One round of fork decisions; originals go on with the turns they have begun, children begin their own."""
-        waiting = list(question.live)  # in the order of their numbers, as they were started
         by_number = {path.number: path for path in waiting}
         records = self.strategy.forks(question, waiting) if question.left > 0 else []
         children = []
@@ -305,6 +310,7 @@ class Growth:
             path.streak = next_streak(path.streak, child is not None)
             if child is not None:
                 child.streak = path.streak
+        question.streak = next_streak(question.streak, bool(children))
         for path in waiting:
             path.waits = False
             question.tree.release(question.tree.fork_point(path.branch.node))

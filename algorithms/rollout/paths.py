@@ -1,13 +1,14 @@
 """What strategies see while a question grows: the question, its paths, and what a strategy answers.
 
 A strategy is asked twice: `roots`, whenever nothing of a question is alive (so at its beginning too), and `forks`,
-whenever all its live paths stand behind a tool result with their look-ahead written. It decides, from what it sees
-here; the driver (`grow`) does it. Engines, environments and texts are the driver's; strategies leave them alone.
+whenever all its live paths (or, by `Schedule`, one of them) stand behind a tool result with their look-ahead written.
+It decides, from what it sees here; the driver (`grow`) does it. Engines, environments and texts are the driver's;
+strategies leave them alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from algorithms.policy.engine import Branch
 
 AnyEnv = gymnasium.Env[Any, Any]
+
+Schedule = Literal["logical", "arrival"]
+"""When a question's fork decisions fall.
+
+logical: the r-th when all its live paths stand behind their r-th tool result, or have ended: runs are equal to the bit.
+arrival: each as soon as its path stands there, for tools that take their time: the budget left, the draws and with them
+the whole run then depend on which tool answered first.
+"""
 
 
 class Level(NamedTuple):
@@ -97,7 +106,8 @@ class Question:
     """One question while it grows.
 
     used: members started so far, of `budget`. waves: how often `roots` was asked before.
-    random: the question's own stream, for decisions. root_units, fork_units: fixed during a batch.
+    streak: rounds of decisions in a row that brought a fork. random: the question's own stream, for decisions.
+    root_units, fork_units: fixed during a batch.
     live: paths that grow; done: those that ended validly, in the order they ended.
     """
 
@@ -112,6 +122,7 @@ class Question:
     used: int = 0
     waves: int = 0
     started: int = 0
+    streak: int = 0
     live: list[Path] = field(default_factory=list)
     done: list[Path] = field(default_factory=list)
 

@@ -11,9 +11,10 @@ so on); `settings` holds what the command line changed in them.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from algorithms.policy.learner import OptimiserSettings
+from algorithms.rollout.paths import Schedule
 
 ENVIRONMENTS = {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code": "aepo_env/Code-v0"}
 """What `--env` may say, and the registered environment behind it."""
@@ -66,6 +67,9 @@ class RunConfig:
 
     cooldown: share of the run, at its end, over which the learning rate falls (instead of the optimiser's own decay).
     audited: share of sampled tokens whose log-probability is computed again at each step.
+    schedule: when fork decisions fall: "logical", equal to the bit when repeated, or "arrival", for tools that take
+    their time (`rollout.paths.Schedule`).
+    tool_threads: environments that step at once; 0: in place, for tools that answer at once.
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
     """
 
@@ -88,6 +92,8 @@ class RunConfig:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     audited: float = 0.02
     threads: int = 0
+    schedule: Schedule = "logical"
+    tool_threads: int = 0
     shuffled_rewards: bool = False
 
     def __post_init__(self) -> None:
@@ -98,9 +104,12 @@ class RunConfig:
             ("turn_tokens", 1),
             ("total_tokens", 2),
             ("threads", 0),
+            ("tool_threads", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is {' or '.join(get_args(Schedule))}; got {self.schedule!r}.")
         if not 0 <= self.cooldown <= 1:
             raise ValueError(f"cooldown is a share of the run, 0 to 1; got {self.cooldown}.")
         if not 0 <= self.audited <= 1 or self.temperature <= 0:

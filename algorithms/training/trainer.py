@@ -80,6 +80,10 @@ class Trainer:
 
     def train(self) -> None:
         """Take the steps that are left."""
+        if self.config.schedule == "arrival" and self.done < self.config.steps:
+            self.say(
+                "schedule arrival: forks follow the order in which tools answer, so this run cannot be repeated exactly"
+            )
         began, first = time.perf_counter(), self.done
         while self.done < self.config.steps:
             metrics = self.step()
@@ -144,6 +148,8 @@ class Trainer:
                 limits=self.limits,
                 sampling=Sampling(temperature=self.config.temperature),
                 deviations=self.deviations,
+                threads=self.config.tool_threads,
+                schedule=self.config.schedule,
             )
             self.deviations = grown.deviations
             rounds, grown_questions = rounds + 1, grown_questions + len(tasks)

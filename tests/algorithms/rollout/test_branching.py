@@ -14,7 +14,6 @@ from algorithms.rollout.branching import (
     ForkRule,
     RunningDeviation,
     entropy_level,
-    next_question_streaks,
     next_streak,
     probe_difference,
     root_budget,
@@ -222,11 +221,6 @@ def test_streaks_count_consecutive_forks_only() -> None:
     assert seen == [1, 2, 0, 1]
 
 
-def test_the_official_count_is_per_question_and_stands_still_in_rounds_without_growth() -> None:
-    assert next_question_streaks([2, 0, 5], [True, False, False]) == [3, 0, 0]
-    assert next_question_streaks([2, 0, 5], [False, False, False]) == [2, 0, 5]
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -248,7 +242,7 @@ def test_the_official_count_is_per_question_and_stands_still_in_rounds_without_g
         lambda: ForkRule().decide(math.inf, 0, 0.5),
         lambda: ForkRule().decide(0.0, -1, 0.5),
         lambda: ForkRule().decide(0.0, 0, 1.0),
-        lambda: next_question_streaks([1], [True, False]),
+        lambda: ForkRule(streaks="worker"),
     ],
 )
 def test_wrong_calls_are_refused(call: object) -> None:

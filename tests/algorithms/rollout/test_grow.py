@@ -414,3 +414,49 @@ def test_settings_of_threads_are_checked() -> None:
         play(Independent(1), searches(1), env, threads=-1)
     with pytest.raises(ValueError, match="seconds > 0"):
         play(Independent(1), searches(1), env, step_seconds=0.0)
+
+
+# ------------------------------------------------------------------------------------------- schedule, streaks
+
+
+def slow_second_path(key: tuple[Any, ...], before: str) -> tuple[str, float]:
+    """Path 1 writes long queries: its results come late."""
+    if before.count("</result>") >= 2:
+        return "<answer>0</answer>", 1.0
+    return f"<search>{'a' * (40 if key[3] == 1 else 1)}</search>", 1.0
+
+
+def first_forks(schedule: str) -> list[tuple[int, str]]:
+    strategy = EntropyBranching(3, 2, ForkRule(base=1.0, weight=0.0, penalty=0.0), 4, "mean")
+    grown, _ = play(strategy, slow_second_path, make_env(), TASKS * 3, schedule=schedule)
+    return [(report.forks[0].path, report.forks[0].outcome) for report in grown.reports]
+
+
+def test_by_arrival_whoever_comes_first_is_decided_on_first() -> None:
+    assert set(first_forks("arrival")) == {(0, "forked")}
+
+
+def test_in_logical_time_the_slower_path_has_the_same_chance() -> None:
+    assert set(first_forks("logical")) == {(0, "forked"), (1, "forked")}
+
+
+def test_by_arrival_every_budget_is_spent() -> None:
+    strategy = EntropyBalanced(8, look_ahead=4, scale="mean")
+    grown, _ = play(strategy, searches(3), make_env([SlowTool(0.002)]), TASKS[:4], threads=3, schedule="arrival")
+    assert [len(tree.leaves) for tree in grown.trees] == [8] * 4
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match="logical, arrival"):
+        play(Independent(1), searches(1), make_env(), schedule="soon")
+
+
+def test_a_questions_streak_counts_for_all_of_its_paths() -> None:
+    rule = ForkRule(base=0.5, weight=0.0, penalty=0.0, streaks="question")
+    grown, _ = play(EntropyBranching(40, 4, rule, 4, "mean"), searches(4), make_env(), TASKS * 2)
+    for report in grown.reports:
+        streak = 0
+        for round_ in range(1, 5):
+            forks = [fork for fork in report.forks if fork.round == round_]
+            assert {fork.streak for fork in forks} <= {streak}
+            streak = streak + 1 if any(fork.outcome == "forked" for fork in forks) else 0

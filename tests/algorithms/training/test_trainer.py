@@ -63,6 +63,15 @@ def test_the_same_config_gives_the_same_run_bit_by_bit(run: tuple[RunDirectory, 
     assert not torch.equal(moved, after)
 
 
+def test_a_schedule_that_cannot_be_repeated_says_so_and_trains() -> None:
+    said: list[str] = []
+    made = trainer(config(steps=1, schedule="arrival", tool_threads=2), say=said.append)
+    made.train()
+    made.close()
+    assert made.done == 1
+    assert [line for line in said if line.startswith("schedule arrival")] == said[:1]
+
+
 def test_a_run_goes_on_from_its_state_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     wanted = config(environment=replace(SHORT, world_questions=6))  # a world ends within the second step
     whole, after = steps(wanted, 3)
