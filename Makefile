@@ -111,7 +111,7 @@ run: $(READY_TRAIN) ## train an agent: cold start, AEPO on the web, before and a
 	$(BIN)/python -m algorithms.run $(if $(ARGS),$(ARGS),aepo --env web)
 
 cold-start: $(READY_TRAIN) ## make the tiny model's cold start, which `make run` starts from, or say where it is
-	$(BIN)/python -m algorithms.run cold-start $(ARGS)
+	$(BIN)/python -m algorithms.run coldstart $(ARGS)
 
 controls: $(READY_TRAIN) ## runs that must not learn: shuffled rewards, swapped tool results
 	$(BIN)/python -m benchmarks.controls $(ARGS)

@@ -1,0 +1,28 @@
+"""coldstart: make the tiny model's cold start, which every run of an environment begins with, or say where it is.
+
+python -m algorithms.run coldstart --env web
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from algorithms.commands.lines import say
+
+HELP = "make the tiny model's cold start, or say where it is"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What may follow the command's name."""
+    parser.add_argument("--env", default="web", help="web, search or code (default: web)")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: one a core")
+
+
+def run(options: argparse.Namespace, line: Sequence[str]) -> int:
+    """Make it; the exit code."""
+    from algorithms.training.config import preset
+    from algorithms.training.tiny_start import starting_policy
+
+    config = replace(preset("default", options.env), threads=options.threads)
+    starting_policy(config, say)
+    return 0

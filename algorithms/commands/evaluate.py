@@ -1,0 +1,38 @@
+"""eval: success of a run's newest policy on unseen questions.
+
+python -m algorithms.run eval runs/aepo-web-seed0
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from algorithms.commands.lines import in_words, say
+
+HELP = "success of a run's newest policy on unseen questions"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What may follow the command's name."""
+    parser.add_argument("run", help="a run's directory")
+
+
+def run(options: argparse.Namespace, line: Sequence[str]) -> int:
+    """Evaluate and print; the exit code."""
+    from algorithms.training.run_directory import RunDirectory
+
+    directory = RunDirectory(options.run)
+    config = replace(directory.config(), model=str(directory.latest_policy()))
+    say(f"evaluating {config.model} on {config.evaluation.questions} questions")
+    from algorithms.training.tiny_start import starting_policy
+    from algorithms.training.trainer import Trainer
+
+    trainer = Trainer(config, starting_policy(config, say), None, say)
+    try:
+        found = trainer.evaluate("eval")
+    finally:
+        trainer.close()
+    say(in_words(found))
+    say(json.dumps({name: part["mean"] for name, part in found.to_plain().items()}))
+    return 0
