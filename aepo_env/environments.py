@@ -3,6 +3,7 @@
     gymnasium.make("aepo_env/Web-v0", split="dev", difficulty="easy")
     gymnasium.make("aepo_env/Web-v0", corpus="factbook")
     gymnasium.make("aepo_env/Search-v0", corpus="my/pages")
+    gymnasium.make("aepo_env/Code-v0", tasks="maths.jsonl", reward="maths")
 
 Every argument is plain data, so that an `EnvSpec` can be written as JSON. For anything that is not (a tool, a reward or
 a task set of your own) build a `ToolEnv` from its parts, as these functions do.
@@ -19,6 +20,7 @@ from typing import Any, Literal, cast
 from aepo_env.env import ToolEnv
 from aepo_env.episode import Limits
 from aepo_env.rewards import reward_by_name
+from aepo_env.text import did_you_mean
 from aepo_env.tools.browse import BrowseTool
 from aepo_env.tools.python import PythonTool
 from aepo_env.tools.search import SearchTool
@@ -38,6 +40,7 @@ def web(
     difficulty: str | None = None,
     pages: int | None = None,
     families: Sequence[str] | None = None,
+    tasks: str | os.PathLike[str] | None = None,
     tools: Sequence[str] = ("search", "browse", "python"),
     search: Mapping[str, Any] | None = None,
     browse: Mapping[str, Any] | None = None,
@@ -57,6 +60,8 @@ def web(
         difficulty: of the generated web: "tiny", "easy", "medium" (default) or "hard".
         pages: of the generated web; None: as many as the difficulty says.
         families: only tasks of these families ("web/2-hop"); None: all.
+        tasks: a file of questions (`aepo_env.task_files`) instead of the corpus' own; the tools search in the corpus.
+            Its splits are 80 / 10 / 10 per cent, by a hash of the ids; "all" is the default.
         tools: which of "search", "browse" and "python", in the order the system prompt lists them.
         search, browse, python: settings of those tools, by the names of their arguments.
         reward: a name in `aepo_env.rewards`.
@@ -64,7 +69,13 @@ def web(
         render_mode: "ansi" makes `render()` give the transcript.
     """
     world = open_world(
-        corpus, split=split, seed=world_seed, difficulty=difficulty, pages=pages, families=_named("families", families)
+        corpus,
+        split=split,
+        seed=world_seed,
+        difficulty=difficulty,
+        pages=pages,
+        families=_named("families", families),
+        tasks=tasks,
     )
     made = _make_tools(world, _named("tools", tools) or (), {"search": search, "browse": browse, "python": python})
     return _put_together(world, made, reward, limits, render_mode)
@@ -76,7 +87,8 @@ def search(*, search: Mapping[str, Any] | None = None, **settings: Any) -> ToolE
     Of the generated web's questions only those that search alone can answer (no counting, no arithmetic), unless
     `families` or `tools` say otherwise. Oracles of other corpora browse, so they are of no use here.
     """
-    if "tools" not in settings and "families" not in settings and settings.get("corpus", "generated") == "generated":
+    own = settings.get("corpus", "generated") == "generated" and settings.get("tasks") is None
+    if "tools" not in settings and "families" not in settings and own:
         settings["families"] = _searchable_families(settings.get("difficulty"))
     settings.setdefault("tools", ("search",))
     return web(search={"snippet_characters": 1_000, **(search or {})}, **settings)
@@ -93,17 +105,22 @@ def _searchable_families(difficulty: str | None) -> list[str] | None:
 
 def code(
     *,
-    split: str = "train",
+    split: str | None = None,
     world_seed: int = 0,
     difficulty: str = DEFAULT_DIFFICULTY,
     families: Sequence[str] | None = None,
+    tasks: str | os.PathLike[str] | None = None,
     python: Mapping[str, Any] | None = None,
     reward: str = "paper",
     limits: Mapping[str, Any] | None = None,
     render_mode: str | None = None,
 ) -> ToolEnv:
     """Data puzzles for the python tool alone; arguments as for `web`."""
-    world = _generated_code(split, world_seed, difficulty, _named("families", families))
+    named = _named("families", families)
+    if tasks is None:
+        world = _generated_code(split or "train", world_seed, difficulty, named)
+    else:
+        world = _asked(None, tasks, split, named)
     made = _make_tools(world, ("python",), {"python": python})
     return _put_together(world, made, reward, limits, render_mode)
 
@@ -116,8 +133,25 @@ def open_world(
     difficulty: str | None = None,
     pages: int | None = None,
     families: tuple[str, ...] | None = None,
+    tasks: str | os.PathLike[str] | None = None,
 ) -> World:
     """The world behind `web`; opened once per process and shared by all environments over it."""
+    own = families if tasks is None else None  # of a file's tasks, the families are the file's
+    world = _corpus_world(corpus, split, seed, difficulty, pages, own, pages_alone=tasks is not None)
+    return world if tasks is None else _asked(world, tasks, split, families)
+
+
+def _corpus_world(
+    corpus: str | os.PathLike[str],
+    split: Split | None,
+    seed: int,
+    difficulty: str | None,
+    pages: int | None,
+    families: tuple[str, ...] | None,
+    *,
+    pages_alone: bool,
+) -> World:
+    """A corpus with its own tasks, which a folder need not have where `pages_alone`."""
     if corpus == "generated":
         return _generated_web(split or "train", seed, difficulty or DEFAULT_DIFFICULTY, pages, families)
     for name, value in (("difficulty", difficulty), ("pages", pages)):
@@ -129,8 +163,37 @@ def open_world(
         return _factbook(split or "train", seed, families)
     path = Path(corpus)
     if not path.is_dir():
-        raise ValueError(f'corpus is "generated", "factbook" or a folder of pages; there is no folder {str(corpus)!r}.')
+        raise ValueError(
+            f'corpus is "generated", "factbook" or a folder of pages; there is no folder {str(corpus)!r}'
+            f"{did_you_mean(str(corpus), ('generated', 'factbook'))}"
+        )
+    if pages_alone:
+        from aepo_env.worlds.folder import folder_world
+
+        return folder_world(path.resolve(), questions=[])
     return _folder(path.resolve(), split or "all", families)
+
+
+def _asked(
+    world: World | None, file: str | os.PathLike[str], split: str | None, families: tuple[str, ...] | None
+) -> World:
+    """The tasks of a file over the pages of a world, or over none."""
+    from aepo_env.task_files import read_tasks
+    from aepo_env.worlds.folder import select_split
+    from aepo_env.worlds.folder.oracle import GoldPagesOracle
+
+    read = read_tasks(file)
+    kept = [task for task in read if families is None or task.family in families]
+    if not kept:
+        known = ", ".join(sorted({task.family for task in read}))
+        raise ValueError(f"No task of {file} is of the families {', '.join(families or ())}; they are of {known}.")
+    if not (chosen := select_split(kept, split or "all")):  # chance puts each into a split
+        raise ValueError(
+            f"None of the {len(kept)} tasks of {file} falls into split {split!r}, a tenth or more of all: give more "
+            'tasks, or take split="all".'
+        )
+    name = f"{Path(file).name}, {split or 'all'}"
+    return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus)
 
 
 @functools.lru_cache(maxsize=8)
@@ -193,7 +256,10 @@ def _make_tools(world: World, names: Sequence[str], settings: Mapping[str, Mappi
         makers["search"] = functools.partial(SearchTool, world.corpus)
         makers["browse"] = functools.partial(BrowseTool, world.corpus)
     if unknown := [name for name in names if name not in makers]:
-        raise ValueError(f"tools are taken from {', '.join(makers)}; got {', '.join(map(repr, unknown))}.")
+        hint = did_you_mean(unknown[0], makers)
+        raise ValueError(f"tools are taken from {', '.join(makers)}; got {', '.join(map(repr, unknown))}{hint}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"Each tool is named once; got {', '.join(names)}.")
     made: list[Tool] = []
     for name in names:
         try:

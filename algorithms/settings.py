@@ -9,9 +9,11 @@ Left out: replacing a part by another kind of part, and lists.
 """
 
 from collections.abc import Mapping
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from aepo_env.text import did_you_mean
 
 Whole = TypeVar("Whole")
 
@@ -58,11 +60,14 @@ def _changed(whole: Any, settings: Mapping[tuple[str, ...], Any], above: tuple[s
             wanted = ".".join((here, *rest))
             prefix = "".join(f"{part}." for part in above)
             names = ", ".join(prefix + known_name for known_name in settings_of(whole))
-            raise ValueError(f"There is no setting {wanted!r}. Known here: {names}.")
+            hint = did_you_mean(wanted, [prefix + known_name for known_name in settings_of(whole)])
+            raise ValueError(f"There is no setting {wanted!r}{hint} Known here: {names}.")
         if rest:
             inside.setdefault(name, {})[tuple(rest)] = value
         else:
-            changes[name] = _converted(value, known[name], current, here)
+            entry = known[name]
+            # A type that only a type checker knows is that of the present value.
+            changes[name] = converted(value, type(current) if isinstance(entry.type, str) else entry.type, here)
     for name, below in inside.items():
         changes[name] = _changed(getattr(whole, name), below, (*above, name))
     return replace(whole, **changes)
@@ -72,18 +77,30 @@ def _is_part(value: Any) -> bool:
     return is_dataclass(value) and not isinstance(value, type)
 
 
-def _converted(value: Any, entry: "Field[Any]", current: Any, path: str) -> Any:
-    """Text as the field's type; a type only a type checker knows is that of the present value."""
-    if not isinstance(value, str):
-        return value
-    kinds = _alternatives(type(current) if isinstance(entry.type, str) else entry.type)
-    for kind in kinds:
+def converted(value: Any, kind: Any, path: str) -> Any:
+    """A value as a type: text is read, a whole number is a number too.
+
+    Raises:
+        ValueError: it does not fit; `path` names the setting.
+    """
+    kinds = _alternatives(kind)
+    for one in kinds:
         try:
-            return _read(value.strip(), kind)
+            return _read(value.strip(), one) if isinstance(value, str) else _as(value, one)
         except ValueError:
             continue
-    expected = " or ".join(_described(kind) for kind in kinds)
+    expected = " or ".join(_described(one) for one in kinds)
     raise ValueError(f"{path} takes {expected}, not {value!r}.")
+
+
+def _as(value: Any, kind: Any) -> Any:
+    """A value that is no text: 1 is 1.0, but yes is not 1, and what is no number is none."""
+    if kind is float and type(value) is int:
+        return float(value)
+    fits = type(value) is kind and value == value if kind in _PLAIN else get_origin(kind) is not Literal
+    if not fits:
+        raise ValueError(value)
+    return value
 
 
 def _alternatives(kind: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from aepo_env.rewards.maths import maths_equal, maths_score
 from aepo_env.rewards.paper import paper_reward
 from aepo_env.rewards.reward import Reward, Score, answer_reward, combine, rescore
 from aepo_env.rewards.text import contains_answer, exact_match, token_f1
+from aepo_env.text import did_you_mean
 
 REWARDS: dict[str, Reward] = {
     "paper": paper_reward(),
@@ -34,7 +35,7 @@ REWARDS: dict[str, Reward] = {
 def reward_by_name(name: str) -> Reward:
     """The reward of this name. Raises ValueError that lists the names there are."""
     if name not in REWARDS:
-        raise ValueError(f"reward is one of {', '.join(REWARDS)}; got {name!r}")
+        raise ValueError(f"reward is one of {', '.join(REWARDS)}; got {name!r}{did_you_mean(name, REWARDS)}")
     return REWARDS[name]
 
 

@@ -4,20 +4,33 @@
     config = replace(config, seed=1, questions=32)
     RunConfig.from_plain(yaml.safe_load(text)) == config
 
-Presets: `smoke` shows within a minute that everything works, `default` trains a tiny model on two cores within eight
-minutes; `paper` has the published sizes and needs GPUs. Settings of the algorithm are its own (`algorithms.aepo` and
-so on); `settings` holds what the command line changed in them.
+`PRESETS` says what each preset is for. Settings of the algorithm are its own (`algorithms.aepo` and so on); `settings`
+holds what a preset or the command line changed in them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
+from aepo_env.text import did_you_mean
 from algorithms.policy.learner import OptimiserSettings
 from algorithms.rollout.paths import Schedule
+from algorithms.settings import converted
 
 ENVIRONMENTS = {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code": "aepo_env/Code-v0"}
 """What `--env` may say, and the registered environment behind it."""
+
+PRESETS = {
+    "smoke": "two steps of the tiny model: shows within a minute that everything works",
+    "quick": "a minute and a half of reinforcement learning of the tiny model: for comparisons over many seeds",
+    "default": "the tiny model trained on two cores within eight minutes",
+    "paper": "the published sizes: needs GPUs",
+}
+"""What `--preset` may say, and what each is for."""
+
+DEVICES = ("auto", "cpu", "cuda")
+LOGS = ("jsonl", "wandb")
+"""What `--device` and `--log` may say."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +48,7 @@ class EnvironmentSettings:
     world_questions: int = 196
 
     def __post_init__(self) -> None:
-        if self.name not in ENVIRONMENTS:
-            raise ValueError(f"env is one of {', '.join(ENVIRONMENTS)}; got {self.name!r}.")
+        _one_of("env", self.name, ENVIRONMENTS)
         if self.world_questions < 1:
             raise ValueError(f"world_questions must be at least 1; got {self.world_questions}.")
 
@@ -71,6 +83,8 @@ class RunConfig:
     their time (`rollout.paths.Schedule`).
     tool_threads: environments that step at once; 0: in place, for tools that answer at once.
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
+    demonstrations: a file of transcripts to learn from before (`training.demonstrations`), instead of an oracle's.
+    device: where the model is computed; "auto": on a GPU where there is one. log: of `LOGS`, with commas between.
     """
 
     algorithm: str = "aepo"
@@ -95,8 +109,14 @@ class RunConfig:
     schedule: Schedule = "logical"
     tool_threads: int = 0
     shuffled_rewards: bool = False
+    demonstrations: str | None = None
+    device: str = "auto"
+    log: str = "jsonl"
 
     def __post_init__(self) -> None:
+        _one_of("device", self.device, DEVICES)
+        for name in self.log.split(","):
+            _one_of("log", name, LOGS)
         for name, least in (
             ("seed", 0),
             ("steps", 0),
@@ -121,20 +141,44 @@ class RunConfig:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "RunConfig":
-        """The inverse of `to_plain`; ValueError names a field that does not exist."""
-        if "betas" in plain.get("optimiser", {}):  # YAML has lists alone
-            plain = {**plain, "optimiser": {**plain["optimiser"], "betas": tuple(plain["optimiser"]["betas"])}}
+        """The inverse of `to_plain`.
+
+        Raises:
+            ValueError: a field that does not exist, or a value of another type.
+        """
         parts = {"environment": EnvironmentSettings, "optimiser": OptimiserSettings, "evaluation": EvaluationSettings}
-        given = {name: _made(parts[name], value) if name in parts else value for name, value in plain.items()}
+        given = {name: _made(parts[name], value, name) if name in parts else value for name, value in plain.items()}
         made: RunConfig = _made(cls, given)
         return made
 
 
-def _made(kind: Any, given: Mapping[str, Any]) -> Any:
-    known = [one.name for one in fields(kind)]
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}; there are {', '.join(known)}.")
-    return kind(**given)
+def _made(kind: Any, given: Any, where: str = "") -> Any:
+    """A dataclass from plain values, which are checked."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} takes names with values, not {given!r}.")
+    known = {one.name: one for one in fields(kind)}
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(
+                f"{kind.__name__} has no {name}{did_you_mean(str(name), known)} There are {', '.join(known)}."
+            )
+        path = f"{where}.{name}" if where else str(name)
+        if get_origin(known[name].type) is dict and not isinstance(value, Mapping):
+            raise ValueError(f"{path} takes names with values, not {value!r}.")
+        if get_origin(known[name].type) is tuple:  # YAML has lists alone
+            if not isinstance(value, list | tuple) or len(value) != len(get_args(known[name].type)):
+                raise ValueError(f"{path} takes {len(get_args(known[name].type))} numbers, not {value!r}.")
+            numbers = zip(value, get_args(known[name].type), strict=True)
+            values[name] = tuple(converted(one, of, path) for one, of in numbers)
+        else:
+            values[name] = converted(value, known[name].type, path)
+    return kind(**values)
+
+
+def _one_of(what: str, given: str, known: Iterable[str]) -> None:
+    if given not in known:
+        raise ValueError(f"{what} is one of {', '.join(known)}; got {given!r}{did_you_mean(given, known)}")
 
 
 TINY_ENVIRONMENT: dict[str, dict[str, Any]] = {
@@ -163,8 +207,8 @@ wrong answers look good, and a model this small, which writes malformed turns no
 
 def preset(name: str, environment: str = "web") -> RunConfig:
     """A preset by name for one environment. Raises ValueError that lists the names."""
-    if environment not in ENVIRONMENTS:
-        raise ValueError(f"env is one of {', '.join(ENVIRONMENTS)}; got {environment!r}.")
+    _one_of("env", environment, ENVIRONMENTS)
+    _one_of("preset", name, PRESETS)
     tiny = RunConfig(
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
         steps=80,
@@ -182,12 +226,20 @@ def preset(name: str, environment: str = "web") -> RunConfig:
             settings={"rollout.budget": 4, "rollout.look_ahead": 10},
             evaluation=EvaluationSettings(questions=20, samples=2),
         ),
+        "quick": replace(
+            tiny,
+            steps=28,
+            questions=7,
+            optimiser=replace(tiny.optimiser, warmup_steps=10),
+            evaluation=EvaluationSettings(questions=200, samples=4),
+        ),
         "default": tiny,
         "paper": replace(
             tiny,
-            environment=EnvironmentSettings(environment, world_questions=1_280),
+            # ARPO's and AEPO's scripts for deep search with 8B: 2,000 + 10,000 tokens, 6 calls, 5 epochs of 8 batches.
+            environment=EnvironmentSettings(environment, {"limits": {"tool_calls": 6}}, world_questions=1_280),
             model="Qwen/Qwen3-8B",
-            steps=80,
+            steps=40,
             questions=128,
             turn_tokens=4_096,
             total_tokens=12_000,
@@ -197,6 +249,4 @@ def preset(name: str, environment: str = "web") -> RunConfig:
             evaluation=EvaluationSettings(questions=400, samples=4, top_p=0.95, every=10),
         ),
     }
-    if name not in presets:
-        raise ValueError(f"preset is one of {', '.join(presets)}; got {name!r}.")
     return presets[name]

@@ -4,6 +4,7 @@ algorithm("aepo")                          # every published part on
 algorithm("aepo", "official")              # as the authors' scripts run it
 """
 
+from aepo_env.text import did_you_mean
 from algorithms import aepo, arpo, grpo
 from algorithms.algorithm import Algorithm
 
@@ -17,7 +18,9 @@ ALGORITHMS: dict[str, dict[str, Algorithm]] = {
 def algorithm(name: str, variant: str = "paper") -> Algorithm:
     """An algorithm by name; ValueError names the known ones."""
     if name not in ALGORITHMS:
-        raise ValueError(f"Unknown algorithm {name!r}: choose one of {', '.join(ALGORITHMS)}.")
+        hint = did_you_mean(name, ALGORITHMS)
+        raise ValueError(f"An algorithm is one of {', '.join(ALGORITHMS)}; got {name!r}{hint}")
     if variant not in ALGORITHMS[name]:
-        raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(ALGORITHMS[name])}.")
+        hint = did_you_mean(variant, ALGORITHMS[name])
+        raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(ALGORITHMS[name])}{hint}")
     return ALGORITHMS[name][variant]

@@ -53,7 +53,7 @@ def failing(line: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) 
     ("given", "words"),
     [
         (["--env", "browser"], "env is one of web, search, code; got 'browser'"),
-        (["--preset", "huge"], "preset is one of smoke, default, paper"),
+        (["--preset", "huge"], "preset is one of smoke, quick, default, paper"),
         (["--variant", "best"], "aepo has no variant 'best'"),
         (["--set", "rollout.sensitivity"], "--set wants NAME=VALUE; got 'rollout.sensitivity'"),
         (["--set", "rollout.sensitivty=1"], "There is no setting 'rollout.sensitivty'"),

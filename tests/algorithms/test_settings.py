@@ -59,7 +59,7 @@ def test_settings_that_are_only_valid_together_are_changed_together() -> None:
     ],
 )
 def test_an_unknown_name_is_answered_with_the_known_ones(path: str, known: str) -> None:
-    with pytest.raises(ValueError, match=f"There is no setting '{path}'. Known here: .*{known}"):
+    with pytest.raises(ValueError, match=f"There is no setting '{path}'[.;].* Known here: .*{known}"):
         with_setting(AEPO, path, "1")
 
 
