@@ -4,6 +4,7 @@
     python -m algorithms.run aepo --env web --set rollout.rule.penalty=0 --seed 1
     python -m algorithms.run eval runs/aepo-web-seed0
     python -m algorithms.run coldstart --env web
+    python -m algorithms.run list
 
 This file reads the command line; a module of `algorithms.commands` does what it says. A mistake on the line gets one
 sentence and exit code 2.
@@ -16,7 +17,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from algorithms.commands import cold_start, evaluate, train
+from aepo_env.errors import MissingExtra
+from aepo_env.text import did_you_mean
+from algorithms.commands import cold_start, evaluate, listing, train
 
 
 class Command(Protocol):
@@ -39,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "grpo": train,
     "eval": evaluate,
     "coldstart": cold_start,
+    "list": listing,
 }
 
 
@@ -46,14 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parser().parse_args(given)
+        options = _read(given)
         return COMMANDS[options.command].run(options, given)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _ended("error", error, 2)
+    except ImportError as error:
+        if not isinstance(error, MissingExtra) and error.name not in _EXTRA:
+            raise
+        return _ended("error", error if isinstance(error, MissingExtra) else _UNTRAINED.format(error.name), 2)
     except FloatingPointError as error:
-        print(f"stopped: {error}", file=sys.stderr)
-        return 1
+        return _ended("stopped", error, 1)
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
@@ -62,19 +68,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
+_EXTRA = ("torch", "transformers", "tokenizers", "yaml")
+_UNTRAINED = "{} is not installed: this command needs the extra train, pip install -e '.[train]', or make setup-train."
+
+
+def _ended(what: str, why: object, code: int) -> int:
+    """Say in one line why a command ends."""
+    print(f"{what}: {' '.join(str(why).split())}", file=sys.stderr)
+    return code
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaint is one sentence, as every other."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see {self.prog} --help.")
+        raise ValueError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("python -m algorithms.run", description="Train and evaluate agents.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+def _read(given: Sequence[str]) -> argparse.Namespace:
+    """The line's options. Raises ValueError for what cannot be read."""
+    parser = _Parser("python -m algorithms.run", description="Train and evaluate agents.", allow_abbrev=False)
+    places = parser.add_subparsers(dest="command", metavar="command")
+    parsers = {}
     for name, command in COMMANDS.items():
-        command.options(commands.add_parser(name, help=command.HELP))
-    return parser
+        parsers[name] = places.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
+        command.options(parsers[name])
+    if not given:
+        raise ValueError(f"Say what to do: {', '.join(COMMANDS)}; see {parser.prog} --help.")
+    if given[0] not in COMMANDS and not given[0].startswith("-"):
+        raise ValueError(
+            f"There is no command {given[0]!r}{did_you_mean(given[0], COMMANDS)} There are {', '.join(COMMANDS)}."
+        )
+    options, unread = parser.parse_known_args(given)
+    if unread:
+        if options.command is None or not unread[0].startswith("-"):
+            raise ValueError(f"{unread[0]!r} is more than {options.command or parser.prog} takes; see --help.")
+        known = [name for action in parsers[options.command]._actions for name in action.option_strings]
+        option = unread[0].partition("=")[0]
+        hint = did_you_mean(option, known)
+        raise ValueError(f"{options.command} has no option {option}{hint} See {parsers[options.command].prog} --help.")
+    return options
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-from algorithms.commands.lines import say
+from algorithms.commands.lines import say, whole
 
 HELP = "make the tiny model's cold start, or say where it is"
 
@@ -15,7 +15,7 @@ HELP = "make the tiny model's cold start, or say where it is"
 def options(parser: argparse.ArgumentParser) -> None:
     """What may follow the command's name."""
     parser.add_argument("--env", default="web", help="web, search or code (default: web)")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: one a core")
+    parser.add_argument("--threads", type=whole, default=0, help="of torch; 0: one a core")
 
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ HELP = "success of a run's newest policy on unseen questions"
 def options(parser: argparse.ArgumentParser) -> None:
     """What may follow the command's name."""
     parser.add_argument("run", help="a run's directory")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto, a GPU where there is one)")
 
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
@@ -23,12 +24,12 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     from algorithms.training.run_directory import RunDirectory
 
     directory = RunDirectory(options.run)
-    config = replace(directory.config(), model=str(directory.latest_policy()))
+    config = replace(directory.config(), model=str(directory.latest_policy()), device=options.device)
     say(f"evaluating {config.model} on {config.evaluation.questions} questions")
-    from algorithms.training.tiny_start import starting_policy
+    from algorithms.training.tiny_start import loaded_policy
     from algorithms.training.trainer import Trainer
 
-    trainer = Trainer(config, starting_policy(config, say), None, say)
+    trainer = Trainer(config, loaded_policy(config, say), None, say)
     try:
         found = trainer.evaluate("eval")
     finally:

@@ -4,6 +4,8 @@ say("evaluating ...")
 command(["eval", "runs/mine"])          # ".venv/bin/python -m algorithms.run eval runs/mine"
 """
 
+import argparse
+import math
 import shlex
 import sys
 import time
@@ -18,6 +20,25 @@ STARTED = time.perf_counter()
 def say(text: str) -> None:
     """Print a line at once, however the output is buffered."""
     print(text, flush=True)
+
+
+def whole(text: str) -> int:
+    """For argparse: a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes a whole number, not {text!r}") from None
+
+
+def number(text: str) -> float:
+    """For argparse: a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"takes a number, not {text!r}")
+    return value
 
 
 def command(line: Sequence[str]) -> str:

@@ -7,124 +7,128 @@
 
 import argparse
 import shlex
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from algorithms.commands.configuration import add_options, configuration, named, read_file
 from algorithms.commands.lines import STARTED, again, command, in_words, say
+
+if TYPE_CHECKING:
+    from algorithms.training.config import RunConfig
 
 HELP = "train an agent with this algorithm"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """What may follow the algorithm's name."""
-    parser.add_argument("--env", default="web", help="web, search or code (default: web)")
-    parser.add_argument("--preset", default="default", help="smoke, default or paper (default: default)")
-    parser.add_argument("--variant", default="paper", help="paper (every published part on) or official (as shipped)")
-    parser.add_argument("--model", help="tiny, a folder, or a Hugging Face name (default: the preset's)")
-    parser.add_argument("--reward", help="a name in aepo_env.rewards (default: the preset's)")
-    parser.add_argument("--seed", type=int, default=0, help="of the run (default: 0)")
-    parser.add_argument("--steps", type=int, help="rollout batches")
-    parser.add_argument("--questions", type=int, help="a rollout batch")
-    parser.add_argument("--budget", type=int, help="trajectories a question")
-    parser.add_argument("--updates", type=int, help="optimiser steps a rollout batch")
-    parser.add_argument("--lr", type=float, help="learning rate")
-    parser.add_argument("--temperature", type=float, help="of sampling while training")
-    parser.add_argument("--eval-every", type=int, help="steps between greedy evaluations while training")
-    parser.add_argument("--eval-questions", type=int, help="questions of the dev split")
-    parser.add_argument("--threads", type=int, help="of torch; 0: one a core")
-    parser.add_argument("--run-dir", help="where results go (default: runs/ALGORITHM-ENV-seedN)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the algorithm, e.g. loss.high=0.28",
-    )
-    parser.add_argument("--shuffled-rewards", action="store_true", help="a control that must not learn")
+    add_options(parser)
+    around = parser.add_argument_group("around the run")
+    around.add_argument("--run-dir", help="where results go (default: runs/ALGORITHM-ENV-seedN)")
+    around.add_argument("--dry-run", action="store_true", help="print the configuration and what it will take; no more")
+    around.add_argument("--profile", action="store_true", help="where the time goes, printed and in profile.txt")
 
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     """Train from the beginning; the exit code."""
-    given = shlex.join(["python", "-m", "algorithms.run", *line])
-    where = options.run_dir or f"runs/{options.command}-{options.env}-seed{options.seed}"
-    where = where if options.run_dir else _free(where)
-    say(f"aepo: {options.command} on {options.env}, seed {options.seed}; results go to {where}")
-    config = _config(options)
+    if options.profile and options.dry_run:
+        raise ValueError("--profile looks at a run and --dry-run makes none: leave one out.")
+    file = read_file(options.config)
+    environment, seed = named(options, file)
+    where = options.run_dir or _free(f"runs/{options.command}-{environment}-seed{seed}")
+    # The configuration of a dry run goes to stdout, for other programs; what is said about it does not.
+    tell = _aside if options.dry_run else say
+    tell(f"aepo: {options.command} on {environment}, seed {seed}; results {'would ' * options.dry_run}go to {where}")
+    config = configuration(options, file)
+    if options.profile and config.steps < 2:
+        raise ValueError(f"--profile looks at the second step of a run: give it 2 --steps or more, not {config.steps}.")
+    config = _checked(config)
+    if options.dry_run:
+        return _dry_run(config)
+    return _train(config, options, where, line)
+
+
+def _checked(config: "RunConfig") -> "RunConfig":
+    """The configuration with its device resolved. Mistakes are found here, before anything is made."""
+    from algorithms.policy.loading import resolved_device
+    from algorithms.training.demonstrations import read_transcripts
     from algorithms.training.questions import make_environment
+    from algorithms.training.tiny_start import model_folder
+    from algorithms.training.tracking import require_tracker
+    from algorithms.training.trainer import algorithm_of
+
+    config = replace(config, device=resolved_device(config.device))
+    algorithm_of(config)
+    for split in ("train", "dev"):
+        make_environment(config.environment, split).close()
+    if config.model != "tiny":
+        model_folder(config.model)
+    if config.demonstrations is not None:
+        read_transcripts(config.demonstrations)
+    require_tracker(config)
+    return config
+
+
+def _dry_run(config: "RunConfig") -> int:
+    import yaml
+
+    from algorithms.settings import settings_of
+    from algorithms.training.estimate import estimate
+    from algorithms.training.trainer import algorithm_of
+
+    settings = settings_of(algorithm_of(config))
+    listed = {name: value for name, value in settings.items() if name not in ("name", "paper", "summary")}
+    say(yaml.safe_dump({**config.to_plain(), "settings": listed}, sort_keys=False).rstrip())
+    for line in estimate(config, settings["rollout.budget"], settings["updates"], settings["epochs"]):
+        _aside(line)
+    return 0
+
+
+def _aside(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _train(config: "RunConfig", options: argparse.Namespace, where: str, line: Sequence[str]) -> int:
+    from algorithms.training.profiling import profiled
     from algorithms.training.run_directory import RunDirectory
     from algorithms.training.tiny_start import starting_policy
-    from algorithms.training.trainer import Trainer, algorithm_of
+    from algorithms.training.tracking import tracked
+    from algorithms.training.trainer import Trainer
 
-    algorithm_of(config)  # mistakes in settings, before anything is made
-    make_environment(config.environment, "dev").close()
-    directory = RunDirectory.create(where, config, given)
+    directory = RunDirectory.create(where, config, shlex.join(["python", "-m", "algorithms.run", *line]))
     try:
         policy = starting_policy(config, say)
     except BaseException:
         directory.discard()
         raise
     trainer = Trainer(config, policy, directory, say)
-    try:
-        before = trainer.evaluate("before")
-        say(f"before   {in_words(before)}")
-        trained = time.perf_counter()
+    with tracked(directory, config, say), profiled(directory, say) if options.profile else nullcontext():
         try:
-            trainer.train()
-        except (KeyboardInterrupt, FloatingPointError):
-            kept = directory.save_policy(policy, trainer.done)
-            say(f"the policy as it stands after step {trainer.done} is in {kept}")
-            raise
-        seconds = time.perf_counter() - trained
-        saved = directory.save_policy(policy, trainer.done)
-        after = trainer.evaluate("after")
-        say(f"after    {in_words(after)}")
-    finally:
-        trainer.close()
+            before = trainer.evaluate("before")
+            say(f"before   {in_words(before)}")
+            trained = time.perf_counter()
+            try:
+                trainer.train()
+            except (KeyboardInterrupt, FloatingPointError):
+                kept = directory.save_policy(policy, trainer.done)
+                say(f"the policy as it stands after step {trainer.done} is in {kept}")
+                raise
+            seconds = time.perf_counter() - trained
+            saved = directory.save_policy(policy, trainer.done)
+            after = trainer.evaluate("after")
+            say(f"after    {in_words(after)}")
+        finally:
+            trainer.close()
     _closing(config, before, after, where, saved, seconds)
     say("go on with")
     say(f"  {command(['eval', where])}")
-    say(f"  {command(again(line, seed=options.seed + 1))}")
+    say(f"  {command(again(line, seed=config.seed + 1))}")
     say(f"  {command(again(line, algorithm='aepo' if options.command == 'grpo' else 'grpo'))}")
     return 0
-
-
-def _config(options: argparse.Namespace) -> Any:
-    """The run's configuration from the preset and the line."""
-    from algorithms.training.config import preset
-
-    config = preset(options.preset, options.env)
-    settings = dict(config.settings)
-    if options.variant == "official":  # as shipped: of the preset's settings only the size of the budget counts
-        settings = {name: value for name, value in settings.items() if name == "rollout.budget"}
-    for given in options.set:
-        name, equals, value = given.partition("=")
-        if not equals:
-            raise ValueError(f"--set wants NAME=VALUE; got {given!r}.")
-        settings[name] = value
-    for option, name in (("budget", "rollout.budget"), ("updates", "updates")):
-        if (value := getattr(options, option)) is not None:
-            settings[name] = value
-    changes = {name: getattr(options, name) for name in ("model", "steps", "questions", "temperature", "threads")}
-    config = replace(
-        config,
-        algorithm=options.command,
-        variant=options.variant,
-        seed=options.seed,
-        settings=settings,
-        shuffled_rewards=options.shuffled_rewards,
-        **{name: value for name, value in changes.items() if value is not None},
-    )
-    if options.lr is not None:
-        config = replace(config, optimiser=replace(config.optimiser, lr=options.lr))
-    if options.reward is not None:
-        arguments = {**config.environment.arguments, "reward": options.reward}
-        config = replace(config, environment=replace(config.environment, arguments=arguments))
-    evaluation = {"every": options.eval_every, "questions": options.eval_questions}
-    given_evaluation = {name: value for name, value in evaluation.items() if value is not None}
-    return replace(config, evaluation=replace(config.evaluation, **given_evaluation))
 
 
 def _free(folder: str) -> str:

@@ -43,8 +43,21 @@ class Policy:
         self.tokenizer.save_pretrained(folder)
 
 
+def resolved_device(wanted: str) -> str:
+    """Either cpu or cuda; auto is a GPU where there is one. Raises ValueError where one is wanted and none is there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ValueError(
+            "--device cuda needs a GPU that torch can use, and there is none: take --device cpu, or install a torch "
+            "built for CUDA."
+        )
+    return ("cuda" if there else "cpu") if wanted == "auto" else wanted
+
+
 def load_policy(name: str | Path, device: str = "cpu") -> Policy:
-    """A policy from a folder or from the Hugging Face hub; float32 on a CPU, the stored precision elsewhere.
+    """A policy from a folder or from the Hugging Face hub, in float32: half precision would swallow most steps.
 
     Raises:
         ValueError: there is no such model, or token trees are not exact for it.
@@ -52,10 +65,9 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    dtype: Any = "auto" if device != "cpu" else "float32"
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name))
-        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype=dtype)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype="float32")
     except (OSError, ValueError, SafetensorError) as error:  # of a folder that holds something else, any of the three
         first = str(error).strip().splitlines()[0]
         raise ValueError(

@@ -10,8 +10,9 @@ on what pages say too, at half weight) is for models that start from nothing; a 
 Left out: where results are stored (`training.tiny_start`), evaluation.
 """
 
+import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from algorithms.training.demonstrations import Row, encoded, transcripts
+from algorithms.training.demonstrations import Row, Transcript, encoded, transcripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,12 @@ class ColdStart:
         self.demonstrations = self.failed = self.tokens = 0
 
     def train(self, source: Callable[[int], Any]) -> Iterator[ColdStartReport]:
-        """Take `settings.steps` steps; a report after each."""
-        batches = self._batches(source)
+        """Take `settings.steps` steps on what the oracle of each world does; a report after each."""
+        return self.learn(self._oracle(source))
+
+    def learn(self, rounds: Iterator[Sequence[Transcript]]) -> Iterator[ColdStartReport]:
+        """Take `settings.steps` steps on rounds of transcripts, each shuffled by itself; a report after each."""
+        batches = self._batches(rounds)
         self.model.train()
         for step in range(1, self.settings.steps + 1):
             batch = next(batches)
@@ -84,7 +89,7 @@ class ColdStart:
         self.model.eval()
 
     def _step(self, batch: list[Row]) -> tuple[float, float]:
-        ids, weights = padded(batch)
+        ids, weights = (part.to(self.model.device) for part in padded(batch))
         self.tokens += ids.numel()
         counted = weights[:, 1:] > 0
         # Right-padded and causal: no real token sees a padded one, so no mask is needed.
@@ -105,23 +110,26 @@ class ColdStart:
         falling = max(0.05, min(1.0, (1 - done) / self.settings.cooldown))
         return self.settings.learning_rate * rising * falling
 
-    def _batches(self, source: Callable[[int], Any]) -> Iterator[list[Row]]:
-        """Rows of like length together, in an order drawn per world; worlds without end."""
-        world = 0
-        while True:
+    def _oracle(self, source: Callable[[int], Any]) -> Iterator[Sequence[Transcript]]:
+        """Worlds without end."""
+        for world in itertools.count():
             env = source(world)
             played, failed = transcripts(env, range(self.settings.questions))
             env.close()
             if not played:
                 raise ValueError(f"The oracle solved none of {self.settings.questions} questions of world {world}.")
             self.failed += failed
+            yield played
+
+    def _batches(self, rounds: Iterator[Sequence[Transcript]]) -> Iterator[list[Row]]:
+        """Rows of like length together, in an order drawn per round."""
+        for number, played in enumerate(rounds):
             rows = [encoded(one, self.codec, observation_weight=self.settings.observation_weight) for one in played]
             batches = of_like_length(rows, self.settings.tokens)
-            random.Random(f"{self.settings.seed}/{world}").shuffle(batches)
+            random.Random(f"{self.settings.seed}/{number}").shuffle(batches)
             for batch in batches:
                 self.demonstrations += len(batch)
                 yield batch
-            world += 1
 
 
 def of_like_length(rows: list[Row], tokens: int) -> list[list[Row]]:

@@ -19,7 +19,7 @@ def algorithm(name: str, variant: str = "paper") -> Algorithm:
     """An algorithm by name; ValueError names the known ones."""
     if name not in ALGORITHMS:
         hint = did_you_mean(name, ALGORITHMS)
-        raise ValueError(f"An algorithm is one of {', '.join(ALGORITHMS)}; got {name!r}{hint}")
+        raise ValueError(f"Unknown algorithm {name!r}: choose one of {', '.join(ALGORITHMS)}{hint}")
     if variant not in ALGORITHMS[name]:
         hint = did_you_mean(variant, ALGORITHMS[name])
         raise ValueError(f"{name} has no variant {variant!r}: choose one of {', '.join(ALGORITHMS[name])}{hint}")

@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class RunDirectory:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.listeners: list[Callable[[str, Mapping[str, Any]], None]] = []
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: RunConfig, command: str) -> "RunDirectory":
@@ -65,9 +67,11 @@ class RunDirectory:
             raise ValueError(f"{file} is not a run's configuration ({first}): it was changed or cut short.") from error
 
     def append(self, name: str, record: dict[str, Any]) -> None:
-        """One line of JSON at the end of a file."""
+        """One line of JSON at the end of a file. Each of `listeners` is told: file's name, record."""
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        for listener in self.listeners:
+            listener(name, record)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The lines of a file; none where it does not exist."""

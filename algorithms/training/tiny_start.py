@@ -7,26 +7,35 @@ and `settings.json`. Same settings and thread count, same weights.
 """
 
 import hashlib
+import importlib
+import itertools
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aepo_env.corpus import cache_folders
+from aepo_env.text import did_you_mean
 from algorithms.policy.codec import ChatCodec
-from algorithms.policy.loading import Policy, load_policy
+from algorithms.policy.loading import Policy, load_policy, resolved_device
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training.cold_start import ColdStart, ColdStartSettings
 from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings, RunConfig
-from algorithms.training.demonstrations import texts, transcripts
+from algorithms.training.demonstrations import Transcript, texts, transcripts
 from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, make_environment
 
 _VERSION = 1  # raise it when the same settings give another result
+
+MODELS = {
+    "tiny": "0.9 million parameters, made here from nothing, and cold-started in half a minute: for CPUs",
+    "smollm2": "SmolLM2-135M-Instruct, pre-trained: `make smollm2` fetches it once",
+}
+"""Models by names of ours; besides there are folders and names on the Hugging Face hub."""
 
 Say = Callable[[str], None]
 
@@ -53,15 +62,23 @@ class TinyStart:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def tiny_start(environment: str = "web", *, say: Say = print, start: TinyStart | None = None) -> Policy:
-    """The tiny policy after its cold start on an environment's training worlds; made now if it was not yet."""
+def tiny_start(
+    environment: str = "web", *, say: Say = print, start: TinyStart | None = None, shown: Sequence[Transcript] = ()
+) -> Policy:
+    """The tiny policy after its cold start on an environment's training worlds; made now if it was not yet.
+
+    shown: transcripts to learn from instead.
+    """
     start = start or TinyStart(EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]))
-    folder = cache_folders()[0] / "tiny" / f"{start.environment.name}-{start.digest()}"
+    name = f"{start.environment.name}-{start.digest()}"
+    if shown:
+        name += f"-{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:12]}"
+    folder = cache_folders()[0] / "tiny" / name
     if not (folder / "done").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-"))
         try:
-            make_tiny(start, aside, say)
+            make_tiny(start, aside, say, shown)
             (aside / "done").touch()
             shutil.rmtree(folder, ignore_errors=True)  # an earlier try that was cut short
             os.replace(aside, folder)
@@ -73,21 +90,62 @@ def tiny_start(environment: str = "web", *, say: Say = print, start: TinyStart |
 
 
 def starting_policy(config: RunConfig, say: Say = print) -> Policy:
-    """The policy a run starts from, computed with the run's number of threads."""
+    """The policy a run starts from: `loaded_policy`, or one that learned from the run's demonstrations."""
+    if config.demonstrations is None:
+        return loaded_policy(config, say)
+    from algorithms.training.demonstrated import demonstrated_policy
+
+    return demonstrated_policy(config, say)
+
+
+def loaded_policy(config: RunConfig, say: Say = print) -> Policy:
+    """The policy that `config.model` names, on its device, computed with the run's number of threads."""
     import torch
     from transformers.utils import logging
 
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
     quiet: Any = logging
     quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
-    return tiny_start(config.environment.name, say=say) if config.model == "tiny" else load_policy(config.model)
+    device = resolved_device(config.device)
+    if config.model != "tiny":
+        return load_policy(model_folder(config.model), device)
+    arguments = config.environment.arguments
+    if arguments.get("corpus", "generated") != "generated" or "tasks" in arguments:
+        say("the tiny model's cold start is on the generated worlds: of other pages and questions it knows little")
+    policy = tiny_start(config.environment.name, say=say)
+    return Policy(policy.model.to(device), policy.tokenizer)
 
 
-def make_tiny(start: TinyStart, folder: Path, say: Say) -> None:
-    """Train from nothing and write the policy, its settings and its loss curve into `folder`."""
+def model_folder(name: str) -> str:
+    """Where a model is loaded from: a folder, or a name on the hub.
+
+    Raises:
+        ValueError: a name of ours that is misspelt, or one whose model is not there.
+    """
+    if name == "smollm2":
+        try:
+            smollm2 = importlib.import_module("algorithms.policy.smollm2")
+        except ModuleNotFoundError as error:
+            if error.name != "algorithms.policy.smollm2":
+                raise
+            raise ValueError("This checkout has no model smollm2: take tiny, a folder, or a name on the hub.") from None
+        return str(smollm2.folder())
+    is_folder = Path(name).is_dir()
+    if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ValueError(f"There is no model at {name!r}: give tiny, smollm2, a folder, or a name on the hub.")
+    if not is_folder and "/" not in name and (hint := did_you_mean(name, MODELS)) != ".":
+        raise ValueError(f"There is no model {name!r}{hint}")
+    return name
+
+
+def make_tiny(start: TinyStart, folder: Path, say: Say, shown: Sequence[Transcript] = ()) -> None:
+    """Train from nothing and write the policy, its settings and its loss curve into `folder`.
+
+    shown: transcripts to learn from; none: those of an oracle.
+    """
     (folder / "settings.json").write_text(json.dumps(asdict(start), indent=2) + "\n", "utf-8")
-    said: list[str] = []
-    for world in range(start.tokenizer_worlds):
+    said: list[str] = texts(shown)
+    for world in range(0 if shown else start.tokenizer_worlds):
         env = make_environment(start.environment, "train", TOKENIZER_WORLDS + world)
         played, _ = transcripts(env, range(start.tokenizer_questions))
         said += texts(played)
@@ -95,7 +153,10 @@ def make_tiny(start: TinyStart, folder: Path, say: Say) -> None:
     tokenizer = tiny_tokenizer(said, start.vocabulary)
     model = tiny_model(len(tokenizer), start.training.seed, start.shape)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    say(f"cold start: {parameters / 1e6:.2f} M parameters, {start.training.steps} steps on an oracle's demonstrations")
+    say(
+        f"cold start: {parameters / 1e6:.2f} M parameters, {start.training.steps} steps on "
+        f"{f'{len(shown)} demonstrations' if shown else 'the demonstrations of an oracle'}"
+    )
     cold = ColdStart(model, ChatCodec(tokenizer), start.training)
     began = time.perf_counter()
 
@@ -104,7 +165,7 @@ def make_tiny(start: TinyStart, folder: Path, say: Say) -> None:
 
     with (folder / "log.jsonl").open("w", encoding="utf-8") as log:
         recent: list[float] = []
-        for report in cold.train(source):
+        for report in cold.learn(itertools.repeat(shown)) if shown else cold.train(source):
             recent.append(report.action_loss)
             if report.step % 50 == 0 or report.step == start.training.steps:
                 line = report._asdict() | {"action_loss_of_50": sum(recent[-50:]) / len(recent[-50:])}
