@@ -189,8 +189,8 @@ def _asked(
         raise ValueError(f"No task of {file} is of the families {', '.join(families or ())}; they are of {known}.")
     if not (chosen := select_split(kept, split or "all")):  # chance puts each into a split
         raise ValueError(
-            f"None of the {len(kept)} tasks of {file} falls into split {split!r} (80, 10 and 10 of a hundred are train, "
-            'dev and test): give more tasks, or take split="all".'
+            f"None of the {len(kept)} tasks of {file} falls into split {split!r} (80, 10 and 10 of a hundred are "
+            'train, dev and test): give more tasks, or take split="all".'
         )
     name = f"{Path(file).name}, {split or 'all'}"
     return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus)

@@ -56,9 +56,7 @@ def test_rows_of_verl_and_plain_ones_as_parquet(tmp_path: Path) -> None:
     parquet.write_table(plain, tmp_path / "plain.parquet")
     assert read_tasks(tmp_path / "plain.parquet") == [Task("a", "Who?", ("Ada",), "tasks")]
     parquet.write_table(pyarrow.Table.from_pylist([{"text": "Who?"}]), tmp_path / "other.parquet")
-    with pytest.raises(
-        ValueError, match=r"other.parquet, row 1: expected the columns question and answers .* found text"
-    ):
+    with pytest.raises(ValueError, match=r"row 1: expected the columns question and answers .* found text"):
         read_tasks(tmp_path / "other.parquet")
 
 
@@ -112,5 +110,5 @@ def test_code_takes_tasks_of_a_file(tmp_path: Path) -> None:
     *_, info = env.step(r"<answer>\boxed{3}</answer>")
     assert info["rewards"]["total"] == 1.0
     env.close()
-    with pytest.raises(ValueError, match="No task of .*sums.jsonl is of the families code/table; they are of tasks"):
+    with pytest.raises(ValueError, match=r"No task of .*sums.jsonl is of the families code/table; they are of tasks"):
         gymnasium.make("aepo_env/Code-v0", tasks=file, families=["code/table"])

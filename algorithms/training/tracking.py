@@ -73,7 +73,7 @@ def flat(record: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _started(directory: RunDirectory, config: RunConfig) -> Any:
     wandb = _wandb()
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.api.api_key else "offline")
+    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
     name = directory.path / "wandb_id.txt"  # a run that goes on is the same one there
     if not name.is_file():
         directory.write_text(name.name, uuid.uuid4().hex[:12] + "\n")
