@@ -1,6 +1,10 @@
-"""The command: mistakes get one sentence and exit code 2; a run leaves what it names; its ends have their codes."""
+"""The command: a run leaves what it names; its ends have their codes. Mistakes: commands/test_mistakes.py."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,47 +49,7 @@ def failing(line: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) 
     capsys.readouterr()
     assert main(line) == code
     (said,) = capsys.readouterr().err.splitlines()
-    assert "Traceback" not in said
     return said
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (["--env", "browser"], "env is one of web, search, code; got 'browser'"),
-        (["--preset", "huge"], "preset is one of smoke, quick, default, paper"),
-        (["--variant", "best"], "aepo has no variant 'best'"),
-        (["--set", "rollout.sensitivity"], "--set wants NAME=VALUE; got 'rollout.sensitivity'"),
-        (["--set", "rollout.sensitivty=1"], "There is no setting 'rollout.sensitivty'"),
-        (["--set", "loss.high=much"], "loss.high"),
-        (["--set", "rollout.budget=0"], "budget"),
-        (["--budget", "0"], "budget"),
-        (["--updates", "0"], "at least 1 optimiser step"),
-        (["--steps", "-1"], "steps must be at least 0"),
-        (["--questions", "0"], "questions must be at least 1"),
-        (["--threads", "-2"], "threads must be at least 0"),
-        (["--lr", "0"], "lr"),
-        (["--lr", "nan"], "lr"),
-        (["--seed", "-1"], "seed"),
-        (["--eval-questions", "0"], "questions"),
-        (["--eval-questions", "-3"], "questions"),
-        (["--eval-every", "-1"], "every"),
-        (["--reward", "fame"], "fame"),
-    ],
-)
-def test_a_mistake_on_the_line_is_said_before_anything_is_made(
-    given: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = failing(["aepo", *given, "--run-dir", "mine"], capsys)
-    assert said.startswith("error: ")
-    assert words in said
-    assert not (tmp_path / "mine").exists()
-    assert not (tmp_path / "cache" / "tiny").exists()
-
-
-@pytest.mark.parametrize("line", [["ppo"], [], ["aepo", "--steps", "many"], ["eval"]])
-def test_a_line_that_cannot_be_read_is_refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert failing(line, capsys).startswith("error: ")
 
 
 def test_a_model_that_is_not_there_leaves_no_run_behind(
@@ -113,6 +77,7 @@ def test_a_folder_that_holds_a_run_is_not_usedagain(tmp_path: Path, capsys: pyte
         ("sed: 0\n", "RunConfig has no sed"),
         ("{", "config.yaml"),
         ("just text\n", "config.yaml"),
+        ("steps: many\n", "steps takes a whole number"),
     ],
 )
 def test_evaluating_what_is_no_finished_run_is_refused(
@@ -210,3 +175,68 @@ def test_the_next_commands_change_one_thing_of_the_line_given() -> None:
     line = ["aepo", "--env", "code", "--seed", "3", "--run-dir=here", "--lr", "1e-3"]
     assert again(line, seed=4) == ["aepo", "--env", "code", "--lr", "1e-3", "--seed", "4"]
     assert again(line, algorithm="grpo") == ["grpo", "--env", "code", "--seed", "3", "--lr", "1e-3"]
+
+
+def test_pages_and_tasks_of_ones_own_are_trained_on(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "keld.txt").write_text("Keld is a town. Its mayor is Ada Brum.", "utf-8")
+    rows = [{"question": f"Who is mayor {number} of Keld?", "answers": ["Ada Brum"]} for number in range(60)]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    line = ["grpo", *BRIEF, "--model", model, "--corpus", "pages", "--tasks", "mine.jsonl", "--tools", "search"]
+    assert main([*line, "--run-dir", "mine"]) == 0
+    assert "Keld" in (tmp_path / "mine" / "first_batch.txt").read_text("utf-8")
+    arguments = RunDirectory("mine").config().environment.arguments
+    assert (arguments["corpus"], arguments["tasks"]) == (str(tmp_path / "pages"), str(tmp_path / "mine.jsonl"))
+    # The run can be looked at from any folder.
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path / "elsewhere")
+        assert main(["eval", "../mine"]) == 0
+
+
+def test_a_run_can_be_repeated_from_its_configuration_and_profiled(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["arpo", *BRIEF, "--steps", "2", "--model", model]
+    assert main([*line, "--run-dir", "first", "--profile"]) == 0
+    assert "time by part, of 2 steps" in capsys.readouterr().out
+    assert "sampling.py" in (tmp_path / "first" / "profile.txt").read_text("utf-8")
+    assert main(["arpo", "--config", "first/config.yaml", "--run-dir", "again"]) == 0
+    first, again = (RunDirectory(name).records("metrics.jsonl") for name in ("first", "again"))
+    assert without_timings(first) == without_timings(again)
+
+
+def test_demonstrations_are_learned_before_the_run_and_not_again_at_eval(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "<answer>Ada</answer>"}]
+    (tmp_path / "said.jsonl").write_text(json.dumps({"messages": said}) + "\n", "utf-8")
+    line = ["grpo", *BRIEF, "--steps", "0", "--model", model, "--demonstrations", "said.jsonl", "--run-dir", "mine"]
+    assert main(line) == 0
+    assert "learning from 1 demonstrations" in capsys.readouterr().out
+    saved = weights(load_policy(RunDirectory("mine").latest_policy()).model)
+    assert not torch.equal(saved, weights(load_policy(model).model))
+    assert main(["eval", "mine"]) == 0
+    assert "learning" not in capsys.readouterr().out
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu(model: str) -> None:
+    assert main(["aepo", *BRIEF, "--model", model, "--device", "cuda", "--run-dir", "mine"]) == 0
+    assert RunDirectory("mine").config().device == "cuda"
+
+
+@pytest.mark.timing
+def test_the_first_line_comes_at_once(model: str, tmp_path: Path) -> None:
+    """Before torch is loaded. With the interpreter's start it takes a fraction of the 5 s that are aimed at."""
+    began = time.perf_counter()
+    line = [sys.executable, "-m", "algorithms.run", "aepo", *BRIEF, "--steps", "0", "--model", model]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("aepo: aepo on web, seed 0; results go to runs/aepo-web-seed0")
+        assert time.perf_counter() - began < 5
+        running.kill()
