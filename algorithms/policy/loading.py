@@ -7,14 +7,19 @@
 Left out: how `tiny` comes to be (`algorithms.training.tiny_start`).
 """
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from algorithms.policy.codec import ChatCodec
 from algorithms.policy.local import LocalEngine
 from algorithms.policy.models import require_supported
 from algorithms.policy.stopping import token_pieces
+
+_CONNECT_SECONDS = 10.0
 
 
 @dataclass
@@ -65,6 +70,7 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    _reachable(str(name))
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name))
         model: Any = AutoModelForCausalLM.from_pretrained(str(name), dtype="float32")
@@ -75,3 +81,25 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
             "on the Hugging Face hub."
         ) from error
     return Policy(model.to(device).eval(), tokenizer)
+
+
+def _reachable(name: str) -> None:
+    """Raise ValueError where a model must come from the hub, and the hub, which would be tried for long, is away."""
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(name).is_dir() or constants.HF_HUB_OFFLINE or getproxies():
+        return
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+    except HFValidationError:  # no name of the hub: said where it is loaded
+        return
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ValueError(
+            f"The model {name!r} is no folder here and not in the cache, and {address.hostname} cannot be reached "
+            f"({error}): connect to the network, or give a folder."
+        ) from error

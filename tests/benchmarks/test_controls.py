@@ -160,7 +160,7 @@ def test_a_control_that_does_not_hold_gives_exit_code_1(tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--env", "sea"], "env is one of web, search, code; got 'sea'."),
+        (["--env", "sea"], "env is one of web, search, code; got 'sea'"),
         (["--preset", "huge"], "preset is one of"),
         (["--steps", "-1"], "steps must be at least 0; got -1."),
         (["--model", "no/such/model"], "There is no model at 'no/such/model'"),

@@ -217,6 +217,20 @@ def test_torch_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], monk
     assert "torch is not installed: this command needs the extra train" in sentence(["list"], capsys)
 
 
+def test_a_hub_out_of_reach_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("algorithms.policy.loading.socket.create_connection", away)
+    monkeypatch.setattr("algorithms.policy.loading.getproxies", dict)
+    said = sentence(["aepo", "--model", "nobody/of-that-name", "--run-dir", "mine"], capsys)
+    assert "'nobody/of-that-name' is no folder here and not in the cache" in said
+    assert "connect to the network, or give a folder" in said
+    assert not (tmp_path / "mine").exists()
+
+
 def test_a_gpu_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--device cuda needs a GPU" in sentence(["aepo", "--device", "cuda"], capsys)
