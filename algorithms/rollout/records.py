@@ -84,7 +84,10 @@ class QuestionReport:
 
 
 def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:
-    """Numbers over a batch, for a metrics file. Shares are None where there is nothing to take a share of."""
+    """Numbers over a batch, for a metrics file. Shares are None where there is nothing to take a share of.
+
+    fork_probabilities: how many decisions had which probability, to 0.01, so that steps can be pooled.
+    """
     forks = [record for report in reports for record in report.forks]
     taken = [record.outcome == "forked" for record in forks]
     stops = Counter(leaf.stop_reason for report in reports for leaf in report.leaves)
@@ -96,6 +99,7 @@ def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:
         "forks": sum(taken),
         "fork_share": sum(taken) / len(forks) if forks else None,
         "fork_probability_quartiles": [low, middle, high] if forks else None,
+        "fork_probabilities": sorted(Counter(round(record.probability, 2) for record in forks).items()),
         "questions_forked": sum(any(r.outcome == "forked" for r in report.forks) for report in reports),
         "not_forked": dict(sorted(Counter(r.outcome for r in forks if r.outcome != "forked").items())),
         "stop_reasons": dict(sorted(stops.items())),

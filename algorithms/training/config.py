@@ -82,6 +82,7 @@ class RunConfig:
     schedule: when fork decisions fall: "logical", equal to the bit when repeated, or "arrival", for tools that take
     their time (`rollout.paths.Schedule`).
     tool_threads: environments that step at once; 0: in place, for tools that answer at once.
+    traces: how many questions of a step are written to traces/, with all their tokens; the others are counted alone.
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
     demonstrations: a file of transcripts to learn from before (`training.demonstrations`), instead of an oracle's.
     device: where the model is computed; "auto": on a GPU where there is one. log: of `LOGS`, with commas between.
@@ -105,6 +106,7 @@ class RunConfig:
     token_budget: int = 16_384
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     audited: float = 0.02
+    traces: int = 14
     threads: int = 0
     schedule: Schedule = "logical"
     tool_threads: int = 0
@@ -125,6 +127,7 @@ class RunConfig:
             ("total_tokens", 2),
             ("threads", 0),
             ("tool_threads", 0),
+            ("traces", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
@@ -246,6 +249,7 @@ def preset(name: str, environment: str = "web") -> RunConfig:
             settings={"updates": 8, "rollout.budget": 16, "rollout.look_ahead": 20},
             optimiser=OptimiserSettings(lr=1e-6),
             cooldown=0.0,
+            traces=4,
             evaluation=EvaluationSettings(questions=400, samples=4, top_p=0.95, every=10),
         ),
     }

@@ -70,6 +70,7 @@ class Scores:
             "mean": self.mean,
             "interval": list(self.interval()[1:]),
             "families": self.by_family(),
+            "family_of": list(self.families),
             "stop_reasons": self.stop_reasons,
             "tool_calls": self.tool_calls,
             "scores": self.scores.tolist(),

@@ -28,8 +28,9 @@ def step_metrics(
     *,
     grown_questions: int,
 ) -> dict[str, Any]:
-    """Numbers of one step. success: share of trajectories whose answer is wholly right. entropy: mean over leaf tokens
-    in nats. gaps: of AEPO's probes, H_root - H_tool, unscaled."""
+    """Numbers of one step. success: share of trajectories whose answer is wholly right. success_deviation: standard
+    deviation over questions of their shares. entropy: mean over leaf tokens in nats. gaps: of AEPO's probes,
+    H_root - H_tool, unscaled."""
     leaves = [leaf for tree in trees for leaf in tree.leaves]
     parts: Counter[str] = Counter()
     for leaf in leaves:
@@ -39,6 +40,7 @@ def step_metrics(
     gaps = [one.gap for one in reports if one.gap is not None]
     entropies = None if batch.entropies is None else batch.entropies[batch.mask].double()
     informative = batch.informative(advantage)
+    shares = [np.mean([solved(leaf.rewards) for leaf in tree.leaves]) for tree in trees]
     return {
         "step": step,
         "questions": len(trees),
@@ -47,6 +49,7 @@ def step_metrics(
         "reward": sum(leaf.rewards["total"] for leaf in leaves) / len(leaves),
         "reward_parts": {name: total / len(leaves) for name, total in sorted(parts.items()) if name != "total"},
         "success": sum(solved(leaf.rewards) for leaf in leaves) / len(leaves),
+        "success_deviation": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
         "dead_questions": int((~informative).sum()),
         "entropy": 0.0 if entropies is None else float(entropies.mean()),
         "entropy_deviation": 0.0 if entropies is None else float(entropies.std()),

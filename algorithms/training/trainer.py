@@ -30,6 +30,7 @@ from algorithms.rollout.paths import Deviations
 from algorithms.rollout.records import QuestionReport
 from algorithms.rollout.streams import generator
 from algorithms.settings import with_settings
+from algorithms.training import traces
 from algorithms.training.audits import audit_log_probs, check_counts, shown
 from algorithms.training.config import RunConfig
 from algorithms.training.evaluation import Evaluation, evaluate
@@ -37,9 +38,9 @@ from algorithms.training.known import algorithm as known_algorithm
 from algorithms.training.measures import Interpreters, step_metrics
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
+from algorithms.training.traces import Played
 from algorithms.training.update import update
 from algorithms.training.watch import Watch
-from algorithms.tree import TokenTree
 
 Say = Callable[[str], None]
 
@@ -98,7 +99,8 @@ class Trainer:
         """One rollout batch and its optimiser steps; the metrics, which are also written."""
         number, began = self.done, time.perf_counter()
         self._interpreters.since_last()  # those of an evaluation in between, on the same pool, are not this step's
-        trees, reports, rounds, grown = self._grow(number)
+        played, reports, rounds, grown = self._grow(number)
+        trees = [one.tree for one in played]
         if number == 0 and self.directory is not None:
             self.directory.write_text("first_batch.txt", shown(trees, self.policy.tokenizer))
         grew = time.perf_counter()
@@ -121,18 +123,22 @@ class Trainer:
             "interpreters": self._interpreters.since_last(),
             "seconds": {"rollout": grew - began, "score": scored - grew, "update": time.perf_counter() - scored},
         }
-        if self.directory is not None:
-            self.directory.append("metrics.jsonl", metrics)
         assert self._watch is not None  # made with the first batch's environment
-        for warning in self._watch.look(metrics):
+        metrics["warnings"] = self._watch.look(metrics)
+        if self.directory is not None:
+            if self.config.traces:
+                some = traces.chosen(played, self.config.traces)
+                traces.write(self.directory.path, self.done, some, batch, advantage, self.policy.tokenizer)
+            self.directory.append("metrics.jsonl", metrics)
+        for warning in metrics["warnings"]:
             self.say(f"WARNING  {warning}")
         return metrics
 
-    def _grow(self, number: int) -> tuple[list[TokenTree], list[QuestionReport], int, int]:
-        """Grow questions until the filter is content: kept trees, reports of all, rounds, questions grown."""
+    def _grow(self, number: int) -> tuple[list[Played], list[QuestionReport], int, int]:
+        """Grow questions until the filter is content: those kept, reports of all, rounds, questions grown."""
         wanted, rounds, grown_questions = self.config.questions, 0, 0
-        trees: list[TokenTree] = []
-        kept: list[TokenTree] = []
+        grown_so_far: list[Played] = []
+        kept: list[Played] = []
         reports: list[QuestionReport] = []
         while True:
             env, tasks = self.questions.next(wanted - len(kept))
@@ -154,22 +160,26 @@ class Trainer:
             self.deviations = grown.deviations
             rounds, grown_questions = rounds + 1, grown_questions + len(tasks)
             reports += grown.reports
-            usable = [tree for tree in grown.trees if tree.leaves]  # a question may lose all to faults
-            trees += usable
+            every = map(Played, tasks, grown.trees, grown.reports)
+            usable = [one for one in every if one.tree.leaves]  # a question may lose all to faults
+            grown_so_far += usable
             if usable:
-                keep = self.algorithm.filter.keep(*(rewards := leaf_rewards(usable)))
-                kept += [tree for place, tree in enumerate(usable) if bool(keep[rewards[1] == place].all())]
-            if not (kept or trees):
+                keep = self.algorithm.filter.keep(*(rewards := leaf_rewards([one.tree for one in usable])))
+                kept += [one for place, one in enumerate(usable) if bool(keep[rewards[1] == place].all())]
+            if not (kept or grown_so_far):
                 raise RuntimeError(f"All trajectories of step {number + 1} were lost to faults: see the log.")
             if not self.algorithm.filter.asks_again(len(kept), wanted, rounds):
                 break
-        return kept or trees, reports, rounds, grown_questions
+        return kept or grown_so_far, reports, rounds, grown_questions
 
     def _prepare(self, env: Any) -> None:
         tools = env.unwrapped.rules.tools
         self._interpreters.watch(tools)
         if self._watch is None:
             self._watch = Watch([tool.name for tool in tools], _parts(self.algorithm))
+            if self.done and self.directory is not None:  # a run that goes on has heard its earlier warnings
+                for metrics in self.directory.records("metrics.jsonl")[: self.done]:
+                    self._watch.look(metrics)
 
     # -------------------------------------------------------------------------------------------------- evaluation
 

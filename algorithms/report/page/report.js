@@ -1,0 +1,108 @@
+// The report: what stands where on the page.
+
+const run = JSON.parse(document.getElementById("run").textContent);
+
+function section(id, title, lead, ...content) {
+  return make("section", { id, "aria-labelledby": `${id}-title` }, make("div", { class: id === "trees" ? "wrap wide" : "wrap" },
+    make("h2", { id: `${id}-title` }, title), lead && make("p", { class: "lead" }, lead), content));
+}
+
+function top() {
+  const going = !run.finished;
+  const state = run.finished ? `finished: ${run.done} step${run.done === 1 ? "" : "s"}` : `${run.done} of ${run.steps} steps so far`;
+  return make("div", { class: "wrap top" }, make("p", { class: "kicker" }, "Run report"), make("h1", null, run.title),
+    make("div", { class: "facts" }, make("span", { class: going ? "state going" : "state" }, state), make("span", null, `model ${run.model}`), make("span", null, run.folder)));
+}
+
+function bar(sections) {
+  const turn = make("button", { type: "button", class: "quiet", id: "theme", onclick: () => theme.flip() });
+  theme.button = turn;
+  return make("nav", { "aria-label": "Sections" }, make("div", { class: "wrap" }, sections.map((one) => make("a", { href: `#${one.id}` }, one.querySelector("h2").textContent)),
+    make("span", { class: "tools" }, turn, make("button", { type: "button", class: "quiet", onclick: () => print() }, "Print"))));
+}
+
+/** Light or dark: the system's, until the reader chooses; the choice is kept where the browser allows it. */
+const theme = {
+  button: null,
+  start() {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    let chosen = null;
+    try { chosen = localStorage.getItem("aepo-report-theme"); } catch { /* files may have no storage */ }
+    this.set(chosen || (dark.matches ? "dark" : "light"));
+    dark.addEventListener("change", () => chosen || this.set(dark.matches ? "dark" : "light"));
+  },
+  flip() {
+    const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("aepo-report-theme", next); } catch { /* then it holds for this visit */ }
+    this.set(next);
+  },
+  set(name) {
+    document.documentElement.dataset.theme = name;
+    this.button.textContent = name === "dark" ? "Light" : "Dark";
+    this.button.setAttribute("aria-label", `Switch to the ${name === "dark" ? "light" : "dark"} theme`);
+  },
+};
+
+function summarySection() {
+  const names = { greedy: "Greedy, unseen questions", sampled: "Sampled (pass@1), unseen questions" };
+  const gains = Object.entries(run.summary.gain).map(([name, gain]) => make("div", { class: "panel gain" },
+    make("h3", { class: "soft" }, names[name]),
+    make("p", { class: "big" }, signed(100 * gain.mean), make("small", null, "points")),
+    make("p", { class: "number" }, `${(100 * gain.before).toFixed(1)} % before, ${(100 * gain.after).toFixed(1)} % after`), gainLine(gain),
+    make("p", { class: "soft small" }, `95 % interval, paired over ${gain.questions} questions`)));
+  const waiting = run.done ? "The gain is known when the run has ended and was evaluated." : "No step was taken yet: look again in a minute.";
+  return section("summary", "Summary", null, gains.length ? make("div", { class: "gains" }, gains) : make("p", { class: "panel empty" }, waiting),
+    run.parts.length > 0 && make("h3", null, "Was every part seen to act?"),
+    make("div", { class: "parts" }, run.parts.map((part) => make("div", { class: part.acted ? "part" : "part idle" },
+      make("span", { class: "mark", role: "img", "aria-label": part.acted ? "acted" : "did not act" }, part.acted ? "✓" : "○"),
+      make("div", null, make("h3", null, part.name), make("p", null, part.words))))));
+}
+
+function curvesSection() {
+  const lead = "Every chart runs over the steps of the run; pointing at a step in one shows it in all. The arrow keys do the same in a chart that has the focus." +
+    (run.done >= SMOOTHED ? " Thin lines are the values, bold ones the mean of five steps." : "");
+  return section("curves", "Curves", run.charts.length ? lead : null, run.charts.length ? make("div", { class: "charts" }, run.charts.map((one) => chart(one, run.done)))
+    : make("p", { class: "panel empty" }, "Curves begin with the first step."));
+}
+
+function familiesSection() {
+  return section("families", "Before and after", "Success on unseen dev questions, by kind of task.", run.families.length ? make("div", { class: "pairs" }, run.families.map(pairs))
+    : make("p", { class: "panel empty" }, "Nothing was evaluated yet."));
+}
+
+function treesSection() {
+  const lead = "Each question grew a tree: trajectories start at the prompt and fork at tool results. Choose a question; click a turn to read it, an outcome at the right to read its whole trajectory. " +
+    "Drag to move, Ctrl and wheel or two fingers to zoom, arrow keys to walk, / to search.";
+  const none = "No traces yet: they are written with each step, unless the run was told to keep none (traces: 0).";
+  if (!run.trees.length) return { element: section("trees", "Trees", null, make("p", { class: "panel empty" }, none)), start: () => {} };
+  const { elements, start } = explorer(run.trees);
+  return { element: section("trees", "Trees", lead, elements), start };
+}
+
+function warningsSection() {
+  const { audited, lost, warnings, dead } = run.summary;
+  const audits = [
+    audited.tokens ? `${audited.tokens.toLocaleString("en")} sampled log-probabilities were computed again; the largest difference was ${short(audited.largest)} nats.` : "",
+    run.done ? "Every trajectory's tokens were compared with what was sampled, and its text with what the environment was given and said." : "",
+    run.done ? `${lost.dropped} trajectories were lost to faults, ${lost.retried} started again, ${lost.unforkable} tool results could not be forked at.` : "",
+    run.done ? `${(100 * dead).toFixed(0)} % of the questions gave all their trajectories the same reward and taught nothing.` : ""].filter(Boolean);
+  return section("warnings", "Audits and warnings", null, make("ul", { class: "audits" }, audits.map((words) => make("li", null, words))),
+    warnings.length ? make("ul", { class: "warnings" }, warnings.map(([step, words]) => make("li", null, make("span", null, `step ${step}`), make("span", null, words))))
+      : make("p", { class: "soft" }, "No warnings."));
+}
+
+function settingsSection() {
+  const table = (rows) => make("table", { class: "settings" }, make("tbody", null, rows.map(([name, value]) => make("tr", null, make("td", null, name), make("td", null, value)))));
+  return section("settings", "Configuration", null, run.command && make("pre", { class: "command" }, run.command),
+    make("details", null, make("summary", null, `All ${run.config.length} settings`), table(run.config)), make("details", null, make("summary", null, "Machine and versions"), table(run.environment)));
+}
+
+document.title = `${run.title} · run report`;
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
+const trees = treesSection();
+const sections = [summarySection(), curvesSection(), familiesSection(), trees.element, warningsSection(), settingsSection()];
+const page = document.getElementById("page");
+const bars = bar(sections);
+theme.start();
+page.append(make("header", null, top()), bars, make("main", null, sections), make("footer", null, make("div", { class: "wrap" }, "Written by aepo; one file, nothing is loaded from elsewhere.")));
+trees.start();

@@ -1,0 +1,256 @@
+"""What a run reached and whether each part of its algorithm acted: one plain dictionary, and sentences about it.
+
+    found = summary(RunFiles.read(path))
+    found["gain"]["greedy"]["mean"], found["root_values"], found["fork_probability"]["range"]
+    for acted, sentence in parts_in_words(found):
+        print(sentence)
+
+Every figure is made of metrics.jsonl and eval.jsonl alone. Intervals are 95 %, normal, over questions; gains are paired
+by question.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from algorithms.report.run_files import RunFiles
+
+CLIPPED = (0.005, 0.10)
+"""Share of tokens that a healthy run clips after the first optimiser step of a batch."""
+
+
+class Part(NamedTuple):
+    """A part of the algorithm: its name, whether it was seen to act, and a sentence with figures."""
+
+    name: str
+    acted: bool
+    words: str
+
+
+def summary(run: RunFiles) -> dict[str, Any]:
+    """The figures of a run. Shares are from 0 to 1; what there is no data for is None.
+
+    gain: by "greedy" and "sampled", before, after, mean, low, high and questions.
+    root_values: the values that m took. fork_probability: quartiles (low, middle, high) over all decisions of the run
+    and their range. decisions, forks, not_forked: counts. questions, questions_forked: grown and forked at least once.
+    interpreters: started, forked, rebuilt. steps_given_back: share of the steps in which the balanced clip gave back
+    gradient. steps_clipped: share of the steps that clipped `CLIPPED` of the tokens after the first optimiser step.
+    entropy_deviation: its mean. token_share: unique tokens of raw ones. dead: share of questions that taught nothing.
+    audited: tokens, largest difference in nats. warnings: (step, words).
+    """
+    metrics = run.metrics
+    rollouts = [one["rollout"] for one in metrics]
+    updates = [one["update"] for one in metrics]
+    questions = sum(one.get("grown_questions", one["questions"]) for one in metrics)
+    shares = [one["clip_share"] for one in updates if one["clip_share"] is not None]
+    interpreters: Counter[str] = Counter()
+    for one in metrics:
+        interpreters.update(one.get("interpreters", {}))
+    return {
+        "algorithm": run.config.get("algorithm"),
+        "steps": run.done,
+        "planned_steps": run.steps,
+        "gain": {name: gain for name in ("greedy", "sampled") if (gain := _gain(run, name)) is not None},
+        "root_values": sorted({roots for one in rollouts for roots, _ in one["roots"]}),
+        "fork_probability": _quartiles(rollouts),
+        "decisions": sum(one["fork_decisions"] for one in rollouts),
+        "forks": sum(one["forks"] for one in rollouts),
+        "not_forked": _counted(one["not_forked"] for one in rollouts),
+        "questions": questions,
+        "questions_forked": sum(one["questions_forked"] for one in rollouts),
+        "tool_calls": _counted(one["tool_calls"] for one in rollouts),
+        "interpreters": dict(interpreters),
+        "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
+        "clip_share": sum(shares) / len(shares) if shares else None,
+        "steps_clipped": _share([CLIPPED[0] <= share <= CLIPPED[1] for share in shares]),
+        "entropy_deviation": _mean([one["entropy_deviation"] for one in metrics]),
+        "unique_tokens": sum(one["unique_tokens"] for one in metrics),
+        "raw_tokens": sum(one["raw_tokens"] for one in metrics),
+        "dead": sum(one["dead_questions"] for one in metrics) / max(1, sum(one["questions"] for one in metrics)),
+        "seconds": sum(sum(one["seconds"].values()) for one in metrics),
+        "audited": {
+            "tokens": sum(one["audit"]["tokens"] for one in metrics),
+            "largest": max((one["audit"]["largest"] for one in metrics), default=0.0),
+        },
+        "lost": {name: sum(one[name] for one in rollouts) for name in ("retried", "dropped", "unforkable")},
+        "warnings": [(one["step"], words) for one in metrics for words in one.get("warnings", ())],
+    }
+
+
+def headline(found: dict[str, Any]) -> list[str]:
+    """The gain in words, a sentence each for greedy and sampled."""
+    names = {"greedy": "Greedy", "sampled": "Sampled (pass@1)"}
+    return [
+        f"{names[name]}: {100 * gain['before']:.1f} % before, {100 * gain['after']:.1f} % after training: "
+        f"{100 * gain['mean']:+.1f} points (95 % interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}, "
+        f"{gain['questions']} unseen questions)."
+        for name, gain in found["gain"].items()
+    ]
+
+
+def parts_in_words(found: dict[str, Any]) -> list[Part]:
+    """Each part of the algorithm with what it was seen to do. Parts that an algorithm lacks are left out."""
+    if not found["steps"]:
+        return []
+    parts = []
+    if found["algorithm"] == "aepo":
+        parts.append(_premonitoring(found))
+    if found["algorithm"] in ("aepo", "arpo"):
+        parts += [_branching(found), _spread(found), _live_forks(found)]
+    clipped = found["steps_clipped"]
+    if clipped is not None:
+        parts.append(
+            Part(
+                "Clip",
+                found["clip_share"] > 0,
+                f"{100 * clipped:.0f} % of the steps clipped between {100 * CLIPPED[0]:g} and {100 * CLIPPED[1]:g} % of "
+                f"their tokens after the first update; {100 * found['clip_share']:.1f} % on average.",
+            )
+        )
+    if found["algorithm"] == "aepo":
+        parts += [_balanced(found), _entropy_weight(found)]
+    saved = found["unique_tokens"] / max(1, found["raw_tokens"])
+    parts.append(
+        Part(
+            "Token tree",
+            saved < 1,
+            f"Unique tokens were {100 * saved:.0f} % of those of flat rows: each shared one was computed once.",
+        )
+    )
+    return parts
+
+
+def _premonitoring(found: dict[str, Any]) -> Part:
+    values = found["root_values"]
+    told = f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
+    many = "one value" if len(values) == 1 else f"{len(values)} values"
+    return Part(
+        "Pre-monitoring",
+        len(values) > 1,
+        f"m, the trajectories that start at the prompt, took {many} ({told}).",
+    )
+
+
+def _branching(found: dict[str, Any]) -> Part:
+    share = found["questions_forked"] / max(1, found["questions"])
+    return Part(
+        "Branching",
+        found["forks"] > 0,
+        f"{100 * share:.0f} % of the questions forked at a tool result; {found['forks']} of {found['decisions']} "
+        "decisions were for a fork.",
+    )
+
+
+def _spread(found: dict[str, Any]) -> Part:
+    quartiles = found["fork_probability"]
+    if quartiles is None:
+        return Part("Entropy in P(fork)", False, "No fork was ever decided on.")
+    return Part(
+        "Entropy in P(fork)",
+        quartiles["range"] > 0,
+        f"P(fork) had the quartiles {quartiles['low']:.2f}, {quartiles['middle']:.2f} and {quartiles['high']:.2f}: "
+        f"an interquartile range of {quartiles['range']:.2f}.",
+    )
+
+
+def _live_forks(found: dict[str, Any]) -> Part:
+    counted = found["interpreters"]
+    forked, started = counted.get("forked", 0), counted.get("started", 0)
+    return Part(
+        "Live interpreters in forks",
+        forked > 0,
+        f"{forked} live Python interpreters were forked, {started} started."
+        if started
+        else "No Python interpreter was started: no tool or no question called for one.",
+    )
+
+
+def _balanced(found: dict[str, Any]) -> Part:
+    share = found["steps_given_back"] or 0.0
+    return Part(
+        "Balanced clip",
+        share > 0,
+        f"In {100 * share:.0f} % of the steps it gave gradient back to clipped tokens.",
+    )
+
+
+def _entropy_weight(found: dict[str, Any]) -> Part:
+    deviation = found["entropy_deviation"] or 0.0
+    return Part(
+        "Entropy-aware advantage",
+        deviation > 0,
+        f"Token entropies had a standard deviation of {deviation:.2f} nats, by which advantages were weighted.",
+    )
+
+
+def _gain(run: RunFiles, name: str) -> dict[str, Any] | None:
+    before, after = run.evaluation("before"), run.evaluation("after")
+    if before is None or after is None or name not in before or name not in after:
+        return None
+    first, second = before[name]["scores"], after[name]["scores"]
+    if len(first) != len(second):
+        return None
+    mean, low, high = interval([late - early for early, late in zip(first, second, strict=True)])
+    return {
+        "before": before[name]["mean"],
+        "after": after[name]["mean"],
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "questions": len(first),
+    }
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and normal 95 % interval; of one value alone, the value."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, mean, mean
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    half = 1.96 * math.sqrt(variance / len(values))
+    return mean, mean - half, mean + half
+
+
+def _quartiles(rollouts: Iterable[dict[str, Any]]) -> dict[str, float] | None:
+    """Of P(fork) over all decisions of a run, from counts of probabilities to 0.01."""
+    counts: Counter[float] = Counter()
+    for one in rollouts:
+        for probability, count in one.get("fork_probabilities", ()):
+            counts[probability] += count
+    total = counts.total()
+    if not total:
+        return None
+    low, middle, high = (_quantile(counts, share * (total - 1)) for share in (0.25, 0.5, 0.75))
+    return {"low": low, "middle": middle, "high": high, "range": high - low}
+
+
+def _quantile(counts: Counter[float], place: float) -> float:
+    """The value at a place, from 0, of the sorted values; between two of them in proportion."""
+
+    def at(index: int) -> float:
+        seen = 0
+        for value in sorted(counts):
+            seen += counts[value]
+            if index < seen:
+                return value
+        raise IndexError(index)
+
+    below = math.floor(place)
+    above = math.ceil(place)
+    return at(below) + (place - below) * (at(above) - at(below))
+
+
+def _counted(each: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in each:
+        total.update(one)
+    return dict(sorted(total.items()))
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
