@@ -1,8 +1,10 @@
-"""The command: train an agent, evaluate a run, make a cold start.
+"""The command: train an agent, evaluate a run and look at it, make a cold start.
 
     python -m algorithms.run aepo --env web                     # train; also arpo, grpo
     python -m algorithms.run aepo --env web --set rollout.rule.penalty=0 --seed 1
     python -m algorithms.run eval runs/aepo-web-seed0
+    python -m algorithms.run report runs/aepo-web-seed0
+    python -m algorithms.run trace runs/aepo-web-seed0 --step 12 --question 3
     python -m algorithms.run coldstart --env web
     python -m algorithms.run list
 
@@ -19,7 +21,7 @@ from typing import NoReturn, Protocol
 
 from aepo_env.errors import MissingExtra
 from aepo_env.text import did_you_mean
-from algorithms.commands import cold_start, evaluate, listing, train
+from algorithms.commands import cold_start, evaluate, listing, report, trace, train
 
 
 class Command(Protocol):
@@ -41,6 +43,8 @@ COMMANDS: dict[str, Command] = {
     "arpo": train,
     "grpo": train,
     "eval": evaluate,
+    "report": report,
+    "trace": trace,
     "coldstart": cold_start,
     "list": listing,
 }

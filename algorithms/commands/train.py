@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from algorithms.commands import report
 from algorithms.commands.configuration import add_options, configuration, named, read_file
 from algorithms.commands.lines import STARTED, again, command, in_words, say
 
@@ -124,6 +125,7 @@ def _train(config: "RunConfig", options: argparse.Namespace, where: str, line: S
         finally:
             trainer.close()
     _closing(config, before, after, where, saved, seconds)
+    report.closing(Path(where))
     say("go on with")
     say(f"  {command(['eval', where])}")
     say(f"  {command(again(line, seed=config.seed + 1))}")

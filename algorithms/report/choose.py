@@ -76,8 +76,9 @@ def chosen(traces: list[Trace]) -> Iterator[tuple[Trace, list[str]]]:
 def tree_data(trace: Trace) -> dict[str, Any]:
     """A trace as the page draws it.
 
-    turns: parent ("up"), segments ("parts": kind, texts of the tokens, and for the policy's -log-probability and entropy
-    of each in hundredths of a nat), the fork decision with its words, the path that starts there, leaves that end there.
+    turns: parent ("up"); segments ("parts": kind, text, number of tokens; for the policy's the text of each token, its
+    -log-probability and its entropy in hundredths of a nat); the fork decision with its words; the path that starts
+    and the leaves that end there.
     leaves: stop reason, rewards, whether solved, advantage, and the advantages of its tokens in thousandths or None.
     """
     report = trace["report"]
@@ -128,11 +129,13 @@ def _part(trace: Trace, kind: str, nodes: tuple[int, ...]) -> dict[str, Any]:
     surprise = [round(-100 * x) for node in nodes for x in plain[node]["log_probs"]][:LONGEST_TURN]
     entropy = [round(100 * x) for node in nodes for x in plain[node]["entropies"]][:LONGEST_TURN]
     part = {"kind": kind, "pieces": shown, "surprise": surprise, "entropy": entropy, "tokens": len(pieces)}
-    return part if len(pieces) <= LONGEST_TURN else {**part, "rest": "".join(pieces[LONGEST_TURN:])[:LONGEST_OBSERVATION]}
+    return (
+        part if len(pieces) <= LONGEST_TURN else {**part, "rest": "".join(pieces[LONGEST_TURN:])[:LONGEST_OBSERVATION]}
+    )
 
 
 def _right(trace: Trace) -> float:
-    solved = [leaf["solved"] for leaf in trace["leaves"]]
+    solved = [bool(leaf["solved"]) for leaf in trace["leaves"]]
     return sum(solved) / max(1, len(solved))
 
 

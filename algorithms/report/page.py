@@ -30,20 +30,20 @@ _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = ("elements.js", "charts.js", "reading.js", "trees.js", "report.js")
 
 
-def write(path: Path) -> Path:
-    """Write or refresh a run's report.html, aside and renamed; the file.
+def write(path: Path, to: Path | None = None) -> Path:
+    """Write or refresh a run's report.html, or the file `to`, aside and renamed; the file.
 
     Raises:
-        ValueError: there is no run, or one of its files cannot be read.
+        ValueError: there is no run, one of its files cannot be read, or the page cannot be written.
     """
     text = html(page_data(RunFiles.read(path)))
-    file = path / "report.html"
-    aside = file.with_name("report.html.new")
+    file = path / "report.html" if to is None else to
+    aside = file.with_name(f"{file.name}.new")
     try:
         aside.write_text(text, "utf-8")
         os.replace(aside, file)
     except OSError as error:
-        raise ValueError(f"{file} cannot be written ({error}): make room, or give it another place.") from error
+        raise ValueError(f"{file} cannot be written ({error}): make room, or name another file with --to.") from error
     return file
 
 

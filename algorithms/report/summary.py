@@ -104,8 +104,8 @@ def parts_in_words(found: dict[str, Any]) -> list[Part]:
             Part(
                 "Clip",
                 found["clip_share"] > 0,
-                f"{100 * clipped:.0f} % of the steps clipped between {100 * CLIPPED[0]:g} and {100 * CLIPPED[1]:g} % of "
-                f"their tokens after the first update; {100 * found['clip_share']:.1f} % on average.",
+                f"{100 * clipped:.0f} % of the steps clipped between {100 * CLIPPED[0]:g} and {100 * CLIPPED[1]:g} % "
+                f"of their tokens after the first update; {100 * found['clip_share']:.1f} % on average.",
             )
         )
     if found["algorithm"] == "aepo":

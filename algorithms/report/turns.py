@@ -134,6 +134,7 @@ def fork_in_words(record: dict[str, Any]) -> str:
         "budget": "Would have forked here, but no budget was left.",
         "environment": "Would have forked here, but the environment could not be forked.",
     }
+    draw, probability = compared(record)
     level, start, rise = record["level"], record["start_level"], record["rise"]
     moved = f"{'rose' if level > start else 'fell'} from {start:.3f} to {level:.3f}"
     if level == start:
@@ -142,12 +143,16 @@ def fork_in_words(record: dict[str, Any]) -> str:
         moved += ", which counted as no change (its unit is known from the second step on)"
     else:
         moved += f", by {abs(rise):.2f} units"
-    why = (
-        f"Since the start of path {record['path']} the level of the policy's entropy {moved}: "
-        f"P(fork) = {record['probability']:.2f}"
-    )
+    why = f"Since the start of path {record['path']} the level of the policy's entropy {moved}: P(fork) = {probability}"
     if record["penalty"]:
         streak = record["streak"]
         why += f", after {100 * record['penalty']:.0f} % was taken off for {streak} fork{'s' * (streak != 1)} in a row"
-    drawn = f"The draw {record['draw']:.2f} was {'below' if record['draw'] < record['probability'] else 'not below'} it."
-    return f"{outcomes.get(record['outcome'], record['outcome'])} {why}. {drawn}"
+    side = "below" if record["draw"] < record["probability"] else "not below"
+    return f"{outcomes.get(record['outcome'], record['outcome'])} {why}. The draw {draw} was {side} it."
+
+
+def compared(record: dict[str, Any]) -> tuple[str, str]:
+    """The draw and P(fork) of a decision, with as many places as tell them apart."""
+    draw, probability = record["draw"], record["probability"]
+    places = next((count for count in (2, 3, 4) if round(draw, count) != round(probability, count)), 5)
+    return f"{draw:.{places}f}", f"{probability:.{places}f}"
