@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -42,6 +40,8 @@ class RunFiles:
         file = folder / "config.yaml"
         if not file.is_file():
             raise ValueError(f"There is no run in {folder}: it has no config.yaml.")
+        import yaml  # of the extra 'train', which a report of a run can count on, and its tests cannot
+
         try:
             config = yaml.safe_load(file.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:

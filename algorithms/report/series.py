@@ -59,9 +59,9 @@ def _learning(run: RunFiles) -> list[Chart]:
         ),
         _lines("Reward", "mean of a trajectory", "", rewards),
         _lines(
-            "Questions that taught nothing",
+            "Dead questions",
             "% of questions",
-            "All their trajectories had the same reward.",
+            "All trajectories of theirs had the same reward, so that they taught nothing.",
             [_line("share", [100 * one["dead_questions"] / one["questions"] for one in metrics], "main")],
         ),
         _lines("Entropy", "nats a token", "", [_line("mean", [one["entropy"] for one in metrics], "main")]),
@@ -136,7 +136,7 @@ def _updating(metrics: Sequence[Record]) -> list[Chart]:
         _lines(
             "Clipped tokens",
             "% of trained tokens",
-            "After the first optimiser step of a batch. Between the dashed lines, 0.5 and 10 %, clipping acts and "
+            "After the first optimiser step of a batch. Between 0.5 and 10 %, the dashed lines, clipping acts and "
             "learning goes on.",
             [clipped],
             marks=[0.5, 10.0],
@@ -152,9 +152,9 @@ def _updating(metrics: Sequence[Record]) -> list[Chart]:
             zero=True,
         ),
         _lines(
-            "Distance from the sampling policy",
+            "Policy drift",
             "nats",
-            "KL estimate (k3), mean over optimiser steps.",
+            "KL from the policy that sampled (k3 estimate), mean over optimiser steps.",
             [_line("KL", [one["kl"] for one in updates], "main")],
             zero=True,
         ),

@@ -72,11 +72,12 @@ function extent(spec, stacked) {
 }
 
 function axes(picture, x, y, low, high, count) {
-  for (const value of ticks(low, high, 4)) {
+  const marks = ticks(low, high, 4), words = labels(marks);
+  marks.forEach((value, place) => {
     picture.append(
       draw("line", { class: value === 0 ? "zero" : "grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(value), y2: y(value) }),
-      draw("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, short(value)));
-  }
+      draw("text", { x: LEFT - 6, y: y(value) + 3.5, "text-anchor": "end" }, words[place]));
+  });
   const steps = count <= 8 ? Array.from({ length: count }, (_, place) => place + 1)
     : [1, ...ticks(1, count, 5).filter((step) => Number.isInteger(step) && step > count / 12)];
   for (const step of steps) picture.append(draw("text", { x: x(step), y: HIGH - 6, "text-anchor": "middle" }, String(step)));

@@ -52,6 +52,13 @@ function ticks(low, high, count) {
   return found;
 }
 
+/** The labels of an axis: as many places as tell its ticks apart, thousands as k. */
+function labels(values) {
+  const step = values.length > 1 ? values[1] - values[0] : 1, thousands = Math.abs(values.at(-1)) >= 10000;
+  const unit = thousands ? step / 1000 : step, places = [0, 1, 2, 3, 4, 5].find((count) => Math.abs(unit - Number(unit.toFixed(count))) < unit / 1e6) ?? 6;
+  return values.map((value) => (thousands ? value / 1000 : value).toFixed(value ? places : 0).replace("-", MINUS) + (thousands && value ? "k" : ""));
+}
+
 /** One floating note for the whole page; the pointer, the keyboard and a tap all use it. */
 const tip = {
   element: null,

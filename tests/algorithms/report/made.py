@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
+import pytest
 
 from algorithms.report.traces import VERSION, Trace, trace_file
 from algorithms.tree import Kind, TokenTree
+
+yaml = pytest.importorskip("yaml", reason="configurations need the extra 'train'")
 
 PIECES = {
     1: "What is ",

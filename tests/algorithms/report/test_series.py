@@ -53,7 +53,7 @@ def test_a_chart_of_nothing_is_left_out_and_a_gap_stays_one(tmp_path: Path) -> N
     assert not {"Gradient given back", "Live interpreters", "Clipped tokens"} & set(titles)
     some = drawn(tmp_path / "b", metrics(1, update__clip_share=None), metrics(2), metrics(3, update__kl=float("nan")))
     assert some["Clipped tokens"]["lines"][0]["values"] == [None, 2, 2]
-    assert some["Distance from the sampling policy"]["lines"][0]["values"] == [0.001, 0.001, None]
+    assert some["Policy drift"]["lines"][0]["values"] == [0.001, 0.001, None]
 
 
 def test_no_steps_no_charts(tmp_path: Path) -> None:
