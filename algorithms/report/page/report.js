@@ -30,6 +30,9 @@ const theme = {
     try { chosen = localStorage.getItem("aepo-report-theme"); } catch { /* files may have no storage */ }
     this.set(chosen || (dark.matches ? "dark" : "light"));
     dark.addEventListener("change", () => chosen || this.set(dark.matches ? "dark" : "light"));
+    let before = null; // paper is white
+    addEventListener("beforeprint", () => ((before = document.documentElement.dataset.theme), this.set("light")));
+    addEventListener("afterprint", () => before && this.set(before));
   },
   flip() {
     const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
