@@ -56,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--device", help="auto, cpu or cuda (default: auto, a GPU where there is one)")
     how.add_argument("--threads", type=whole, help="of torch; 0: one a core")
+    how.add_argument("--traces", type=whole, help="questions of a step whose trees are kept to look at; 0: none")
     how.add_argument("--log", help="jsonl (always written), or jsonl,wandb; wandb is offline where there is no key")
     how.add_argument("--config", metavar="FILE", help="YAML as a run's config.yaml or part of it; options win over it")
     how.add_argument(
@@ -158,7 +159,7 @@ def _assignments(given: list[str]) -> dict[str, str]:
 
 def _of_options(options: argparse.Namespace, given: Mapping[str, str]) -> dict[str, Any]:
     """What options say of the run, by the dotted names of `RunConfig`."""
-    names = ("model", "seed", "steps", "questions", "temperature", "threads", "device", "log")
+    names = ("model", "seed", "steps", "questions", "temperature", "threads", "traces", "device", "log")
     places = {name: name for name in names} | {
         "lr": "optimiser.lr",
         "eval_every": "evaluation.every",

@@ -92,7 +92,9 @@ def _growing(metrics: Sequence[Record]) -> list[Chart]:
             [
                 _line("decisions", [one["fork_decisions"] for one in rollouts]),
                 _line("forks", [one["forks"] for one in rollouts], "main"),
-            ],
+            ]
+            if any(one["fork_decisions"] for one in rollouts)
+            else [],
             zero=True,
         ),
         _lines("P(fork)", "probability", "The band holds the middle half of the decisions.", [probability]),
