@@ -45,8 +45,10 @@ def closing(path: Path) -> None:
     from algorithms.report.run_files import RunFiles
     from algorithms.report.summary import parts_in_words, summary
 
-    say("was each part seen to act?")
-    for part in parts_in_words(summary(RunFiles.read(path))):
+    parts = parts_in_words(summary(RunFiles.read(path)))
+    if parts:
+        say("was each part seen to act?")
+    for part in parts:
         say(f"  {'yes' if part.acted else 'NO '}  {part.name}: {part.words}")
     try:
         say(f"  the report   {page.write(path)} (open it in a browser)")

@@ -1,6 +1,6 @@
 // Curves over the steps of a run. All charts share one cursor: pointing at a step in one shows it in every other.
 
-const WIDE = 280, HIGH = 150, LEFT = 38, RIGHT = 8, ABOVE = 8, BELOW = 22;
+const WIDE = 280, HIGH = 150, LEFT = 44, RIGHT = 8, ABOVE = 8, BELOW = 22;
 const SMOOTHED = 20; // steps from which on a mean of five is drawn over the values
 const cursors = [];
 
@@ -121,7 +121,7 @@ function area(low, high, x, y, colour, opacity) {
 }
 
 function dots(picture, counts, x, y, count, span) {
-  const width = Math.max(2, Math.min(26, (WIDE - LEFT - RIGHT) / count - 1));
+  const width = Math.max(2, Math.min(10, (WIDE - LEFT - RIGHT) / count - 1));
   const height = Math.min(9, (HIGH - ABOVE - BELOW) / span - 1.5);
   counts.forEach((step, place) => {
     const total = step.reduce((sum, [, many]) => sum + many, 0);

@@ -56,6 +56,7 @@ function ticks(low, high, count) {
 function labels(values) {
   const step = values.length > 1 ? values[1] - values[0] : 1, thousands = Math.abs(values.at(-1)) >= 10000;
   const unit = thousands ? step / 1000 : step, places = [0, 1, 2, 3, 4, 5].find((count) => Math.abs(unit - Number(unit.toFixed(count))) < unit / 1e6) ?? 6;
+  if (unit < 5e-4) return values.map((value) => (value ? value.toExponential(1).replace(".0e", "e").replaceAll("-", MINUS) : "0"));
   return values.map((value) => (thousands ? value / 1000 : value).toFixed(value ? places : 0).replace("-", MINUS) + (thousands && value ? "k" : ""));
 }
 
