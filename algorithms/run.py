@@ -2,9 +2,11 @@
 
     python -m algorithms.run aepo --env web                     # train; also arpo, grpo
     python -m algorithms.run aepo --env web --set rollout.rule.penalty=0 --seed 1
+    python -m algorithms.run resume runs/aepo-web-seed0         # go on with a run that was stopped
     python -m algorithms.run eval runs/aepo-web-seed0
     python -m algorithms.run report runs/aepo-web-seed0
     python -m algorithms.run trace runs/aepo-web-seed0 --step 12 --question 3
+    python -m algorithms.run export runs/aepo-web-seed0 my-agent
     python -m algorithms.run coldstart --env web
     python -m algorithms.run list
 
@@ -21,7 +23,8 @@ from typing import NoReturn, Protocol
 
 from aepo_env.errors import MissingExtra
 from aepo_env.text import did_you_mean
-from algorithms.commands import cold_start, evaluate, listing, report, trace, train
+from algorithms.commands import cold_start, evaluate, export, listing, report, resume, trace, train
+from algorithms.commands.lines import Stopped
 
 
 class Command(Protocol):
@@ -42,9 +45,11 @@ COMMANDS: dict[str, Command] = {
     "aepo": train,
     "arpo": train,
     "grpo": train,
+    "resume": resume,
     "eval": evaluate,
     "report": report,
     "trace": trace,
+    "export": export,
     "coldstart": cold_start,
     "list": listing,
 }
@@ -62,11 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, MissingExtra) and error.name not in _EXTRA:
             raise
         return _ended("error", error if isinstance(error, MissingExtra) else _UNTRAINED.format(error.name), 2)
-    except FloatingPointError as error:
+    except (FloatingPointError, Stopped) as error:
         return _ended("stopped", error, 1)
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        by, number = (str(stopped), signal.SIGTERM) if stopped.args else ("Ctrl-C", signal.SIGINT)
+        print(f"stopped by {by}", file=sys.stderr)
+        return 128 + number
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # nobody reads on: keep the interpreter's exit quiet
         return 128 + signal.SIGPIPE

@@ -15,6 +15,7 @@ not (or the run was stopped), 2 a mistake on the line.
 """
 
 import argparse
+import contextlib
 import json
 import shlex
 import sys
@@ -152,22 +153,18 @@ def _folder(options: argparse.Namespace, config: "RunConfig") -> Path:
 
 def _trained(config: "RunConfig", folder: Path, command: str) -> "RunDirectory":
     """Train, evaluated before and after; the run's directory."""
+    from algorithms.training.course import take_course
     from algorithms.training.run_directory import RunDirectory
-    from algorithms.training.tiny_start import starting_policy
-    from algorithms.training.trainer import Trainer
 
-    policy = starting_policy(config, _say)
     directory = RunDirectory.create(folder, config, command)
-    trainer = Trainer(config, policy, directory, _say)
     try:
-        for when in ("before", "after"):
-            if when == "after":
-                trainer.train()
-                directory.save_policy(policy, trainer.done)
-            found = trainer.evaluate(when)
-            _say(f"{when:<8} " + ", ".join(f"{name} {_percent(one)}" for name, one in _intervals(found).items()))
-    finally:
-        trainer.close()
+        with directory.locked():
+            take_course(directory, _say)
+    except ValueError:
+        directory.discard()
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+        raise
     return directory
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from algorithms.commands.lines import in_words, say
+from algorithms.commands.lines import say
 
 HELP = "success of a run's newest policy on unseen questions"
 
@@ -21,10 +21,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     """Evaluate and print; the exit code."""
+    from algorithms.training.evaluation import in_words
     from algorithms.training.run_directory import RunDirectory
 
     directory = RunDirectory(options.run)
-    config = replace(directory.config(), model=str(directory.latest_policy()), device=options.device)
+    config = replace(directory.config(), model=str(directory.latest_policy(say)), device=options.device)
     say(f"evaluating {config.model} on {config.evaluation.questions} questions")
     from algorithms.training.tiny_start import loaded_policy
     from algorithms.training.trainer import Trainer

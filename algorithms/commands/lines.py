@@ -8,13 +8,12 @@ import argparse
 import math
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-STARTED = time.perf_counter()
-"""When the command began."""
+
+class Stopped(Exception):
+    """A command could not end what it began, through no fault of its line. The sentence says why."""
 
 
 def say(text: str) -> None:
@@ -59,14 +58,3 @@ def again(line: Sequence[str], *, algorithm: str | None = None, seed: int | None
         elif not word.startswith(tuple(f"{name}=" for name in changed)):
             kept.append(word)
     return [algorithm or line[0], *kept, *([] if seed is None else ["--seed", str(seed)])]
-
-
-def in_words(found: Any) -> str:
-    """An `evaluation.Evaluation` in a line: success with its interval, and by family."""
-    mean, low, high = found.greedy.interval()
-    text = f"greedy {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-    if found.sampled is not None:
-        mean, low, high = found.sampled.interval()
-        text += f", pass@1 sampled {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-    families = (found.sampled or found.greedy).by_family()
-    return f"{text}; " + ", ".join(f"{name.rpartition('/')[2]} {100 * score:.0f}" for name, score in families.items())

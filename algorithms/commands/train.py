@@ -8,16 +8,14 @@
 import argparse
 import shlex
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from algorithms.commands import report
 from algorithms.commands.configuration import add_options, configuration, named, read_file
-from algorithms.commands.lines import STARTED, again, command, in_words, say
+from algorithms.commands.going import go_on
+from algorithms.commands.lines import say
 
 if TYPE_CHECKING:
     from algorithms.training.config import RunConfig
@@ -50,7 +48,14 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     config = _checked(config)
     if options.dry_run:
         return _dry_run(config)
-    return _train(config, options, where, line)
+    from algorithms.training.run_directory import RunDirectory
+
+    directory = RunDirectory.create(where, config, shlex.join(["python", "-m", "algorithms.run", *line]))
+    try:
+        return go_on(directory, profile=options.profile)
+    except ValueError:
+        directory.discard()
+        raise
 
 
 def _checked(config: "RunConfig") -> "RunConfig":
@@ -93,46 +98,6 @@ def _aside(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _train(config: "RunConfig", options: argparse.Namespace, where: str, line: Sequence[str]) -> int:
-    from algorithms.training.profiling import profiled
-    from algorithms.training.run_directory import RunDirectory
-    from algorithms.training.tiny_start import starting_policy
-    from algorithms.training.tracking import tracked
-    from algorithms.training.trainer import Trainer
-
-    directory = RunDirectory.create(where, config, shlex.join(["python", "-m", "algorithms.run", *line]))
-    try:
-        policy = starting_policy(config, say)
-    except BaseException:
-        directory.discard()
-        raise
-    trainer = Trainer(config, policy, directory, say)
-    with tracked(directory, config, say), profiled(directory, say) if options.profile else nullcontext():
-        try:
-            before = trainer.evaluate("before")
-            say(f"before   {in_words(before)}")
-            trained = time.perf_counter()
-            try:
-                trainer.train()
-            except (KeyboardInterrupt, FloatingPointError):
-                kept = directory.save_policy(policy, trainer.done)
-                say(f"the policy as it stands after step {trainer.done} is in {kept}")
-                raise
-            seconds = time.perf_counter() - trained
-            saved = directory.save_policy(policy, trainer.done)
-            after = trainer.evaluate("after")
-            say(f"after    {in_words(after)}")
-        finally:
-            trainer.close()
-    _closing(config, before, after, where, saved, seconds)
-    report.closing(Path(where))
-    say("go on with")
-    say(f"  {command(['eval', where])}")
-    say(f"  {command(again(line, seed=config.seed + 1))}")
-    say(f"  {command(again(line, algorithm='aepo' if options.command == 'grpo' else 'grpo'))}")
-    return 0
-
-
 def _free(folder: str) -> str:
     """The folder, or with a number behind it the first that holds no run."""
     number, free = 1, folder
@@ -140,24 +105,3 @@ def _free(folder: str) -> str:
         number += 1
         free = f"{folder}-{number}"
     return free
-
-
-def _closing(config: Any, before: Any, after: Any, where: str, saved: Any, seconds: float) -> None:
-    from algorithms.training.evaluation import paired_gain
-
-    say("")
-    evaluation = config.evaluation
-    rows = [("greedy", before.greedy, after.greedy)]
-    if before.sampled is not None and after.sampled is not None:
-        rows.append((f"pass@1 at temperature {evaluation.temperature:g}", before.sampled, after.sampled))
-    for name, first, second in rows:
-        gain = paired_gain(first, second)
-        say(
-            f"{name}: {100 * first.mean:.1f} % before, {100 * second.mean:.1f} % after training: "
-            f"{100 * gain.mean:+.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, "
-            f"{evaluation.questions} unseen questions)"
-        )
-    total = time.perf_counter() - STARTED
-    say(f"training took {seconds / 60:.1f} minutes, everything {total / 60:.1f}; results are in {where}")
-    say(f"  metrics      {where}/metrics.jsonl, eval.jsonl; the first batch in words: {where}/first_batch.txt")
-    say(f"  the policy   {saved} (Hugging Face format)")

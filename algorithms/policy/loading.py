@@ -80,6 +80,10 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
             f"There is no model at {str(name)!r} ({first}): give tiny, a folder that save_pretrained wrote, or a name "
             "on the Hugging Face hub."
         ) from error
+    # Weights that are read come as a view of the file: training must not depend on what becomes of it, nor on how its
+    # numbers happen to be aligned.
+    for weights in model.parameters():
+        weights.data = weights.data.clone()
     return Policy(model.to(device).eval(), tokenizer)
 
 

@@ -86,6 +86,8 @@ class RunConfig:
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
     demonstrations: a file of transcripts to learn from before (`training.demonstrations`), instead of an oracle's.
     device: where the model is computed; "auto": on a GPU where there is one. log: of `LOGS`, with commas between.
+    checkpoint_minutes: between two checkpoints; 0 writes one after every step. None: 0 for models of less than ten
+        million parameters, 10 for others.
     """
 
     algorithm: str = "aepo"
@@ -114,6 +116,7 @@ class RunConfig:
     demonstrations: str | None = None
     device: str = "auto"
     log: str = "jsonl"
+    checkpoint_minutes: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("device", self.device, DEVICES)
@@ -135,6 +138,8 @@ class RunConfig:
             raise ValueError(f"schedule is {' or '.join(get_args(Schedule))}; got {self.schedule!r}.")
         if not 0 <= self.cooldown <= 1:
             raise ValueError(f"cooldown is a share of the run, 0 to 1; got {self.cooldown}.")
+        if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
+            raise ValueError(f"checkpoint_minutes must be at least 0, or none; got {self.checkpoint_minutes}.")
         if not 0 <= self.audited <= 1 or self.temperature <= 0:
             raise ValueError(f"Expected audited in 0..1 and temperature > 0; got {self.audited}, {self.temperature}.")
 

@@ -3,7 +3,7 @@
     before = evaluate(policy, env, tasks, settings, limits, seed=0)
     after = evaluate(...)
     before.greedy.mean, before.sampled.mean           # shares of questions
-    gain = paired_gain(before.sampled, after.sampled) # mean difference and its 95 % interval, over the same questions
+    gain = paired_gain(before.sampled.scores, after.sampled.scores)   # mean difference with its 95 % interval
 
 A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right. Sampled success is
 pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as the sample (normal
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
@@ -84,9 +84,9 @@ def mean_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def paired_gain(before: Scores, after: Scores) -> Interval:
-    """The mean difference over the same questions, with its interval."""
-    return mean_interval(after.scores - before.scores)
+def paired_gain(before: ArrayLike, after: ArrayLike) -> Interval:
+    """The mean difference of scores over the same questions, with its interval."""
+    return mean_interval(np.asarray(after, np.float64) - np.asarray(before, np.float64))
 
 
 def success(
@@ -132,6 +132,17 @@ class Evaluation:
         """For eval.jsonl."""
         plain = {"greedy": self.greedy.to_plain()}
         return plain if self.sampled is None else {**plain, "sampled": self.sampled.to_plain()}
+
+
+def in_words(found: Evaluation) -> str:
+    """In a line: success with its interval, and by family."""
+    mean, low, high = found.greedy.interval()
+    text = f"greedy {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    if found.sampled is not None:
+        mean, low, high = found.sampled.interval()
+        text += f", pass@1 sampled {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    families = (found.sampled or found.greedy).by_family()
+    return f"{text}; " + ", ".join(f"{name.rpartition('/')[2]} {100 * score:.0f}" for name, score in families.items())
 
 
 def evaluate(

@@ -6,9 +6,10 @@
     trainer.evaluate("after")
 
 Everything that decides a step is in `config`, in the weights and in `trainer.state()`; seeds are keyed by the step's
-number, so that a run gives the same metrics again (timings aside) at the same thread count.
+number, so that a run gives the same metrics again (timings aside) at the same thread count, and goes on from a
+checkpoint as if it had not stopped.
 
-Left out: what a command line reads and prints around a run (`algorithms.run`).
+Left out: the course of a run from its start to its end (`training.course`).
 """
 
 import time
@@ -44,6 +45,9 @@ from algorithms.training.watch import Watch
 
 Say = Callable[[str], None]
 
+SMALL = 10_000_000
+"""Models of fewer parameters are saved after every step, unless the config says otherwise; others every 10 minutes."""
+
 
 def algorithm_of(config: RunConfig) -> Algorithm:
     """The run's algorithm with the settings its config changes."""
@@ -58,6 +62,10 @@ class Trainer:
         policy: its model is trained in place.
         directory: where metrics go; None keeps nothing.
         say: gets a line a step, and warnings.
+
+    Attributes:
+        done: steps taken. is_whole: False while weights and optimiser are not those behind step `done`: in the midst of
+            an update, and after one that failed.
     """
 
     def __init__(self, config: RunConfig, policy: Policy, directory: RunDirectory | None, say: Say = print) -> None:
@@ -73,6 +81,11 @@ class Trainer:
         self.questions = Questions(config.environment, config.seed)
         self.deviations = Deviations()
         self.done = 0
+        self.is_whole = True
+        self._standing = (self.questions.cursor, self.deviations)
+        self._evaluated = {record["when"] for record in directory.records("eval.jsonl")} if directory else set()
+        self._saved: int | None = None
+        self._saved_at = time.perf_counter()
         self._development: Any = None
         self._watch: Watch | None = None
         self._interpreters = Interpreters()
@@ -80,20 +93,20 @@ class Trainer:
     # ---------------------------------------------------------------------------------------------------- one step
 
     def train(self) -> None:
-        """Take the steps that are left."""
+        """Take the steps that are left, with evaluations and checkpoints in between."""
         if self.config.schedule == "arrival" and self.done < self.config.steps:
             self.say(
                 "schedule arrival: forks follow the order in which tools answer, so this run cannot be repeated exactly"
             )
         began, first = time.perf_counter(), self.done
+        self._evaluate_in_between()
         while self.done < self.config.steps:
             metrics = self.step()
             spent = time.perf_counter() - began
             left = spent / (self.done - first) * (self.config.steps - self.done)
             self.say(_line(metrics, self.config.steps, left))
-            every = self.config.evaluation.every
-            if every and self.done % every == 0 and self.done < self.config.steps:
-                self.evaluate(f"step {self.done}", sampled=False)
+            self.save_if_due()
+            self._evaluate_in_between()
 
     def step(self) -> dict[str, Any]:
         """One rollout batch and its optimiser steps; the metrics, which are also written."""
@@ -114,6 +127,7 @@ class Trainer:
             batch = replace(batch, rewards=batch.rewards[order])
         advantage = self.algorithm.advantages(batch)
         scored = time.perf_counter()
+        self.is_whole = False
         report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"))
         self.done += 1
         metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
@@ -132,6 +146,7 @@ class Trainer:
             self.directory.append("metrics.jsonl", metrics)
         for warning in metrics["warnings"]:
             self.say(f"WARNING  {warning}")
+        self._standing, self.is_whole = (self.questions.cursor, self.deviations), True
         return metrics
 
     def _grow(self, number: int) -> tuple[list[Played], list[QuestionReport], int, int]:
@@ -202,16 +217,39 @@ class Trainer:
         if self.directory is not None:
             record = {"when": when, "step": self.done, "questions": len(tasks), **found.to_plain(), "seconds": seconds}
             self.directory.append("eval.jsonl", record)
+        self._evaluated.add(when)
         return found
+
+    def _evaluate_in_between(self) -> None:
+        """The evaluation that belongs behind step `done`, unless it was made already."""
+        every, when = self.config.evaluation.every, f"step {self.done}"
+        if every and self.done % every == 0 and 0 < self.done < self.config.steps and when not in self._evaluated:
+            self.evaluate(when, sampled=False)
 
     # ------------------------------------------------------------------------------------------------------- state
 
+    def save(self) -> None:
+        """Write a checkpoint, unless there is one of step `done`, or nothing whole that could be written."""
+        if self.directory is not None and self.is_whole and self._saved != self.done:
+            self.directory.save(self.policy, self.state(), self.done)
+            self._saved, self._saved_at = self.done, time.perf_counter()
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if the last one, or the start, is long enough ago: see `RunConfig.checkpoint_minutes`."""
+        minutes = self.config.checkpoint_minutes
+        if minutes is None:
+            minutes = 0 if sum(one.numel() for one in self.policy.model.parameters()) < SMALL else 10
+        if time.perf_counter() - self._saved_at >= 60 * minutes:
+            self.save()
+
     def state(self) -> dict[str, Any]:
-        """All that a run goes on from besides its config and weights."""
+        """All that a run goes on from besides its config and weights: as it was after step `done`, even while the next
+        batch grows. Random numbers are not among it: their streams are named by seed and step."""
+        cursor, deviations = self._standing
         return {
             "done": self.done,
-            "cursor": self.questions.cursor,
-            "deviations": [list(part) for part in self.deviations],
+            "cursor": cursor,
+            "deviations": [list(part) for part in deviations],
             "learner": self.learner.state_dict(),
         }
 
@@ -221,6 +259,8 @@ class Trainer:
         kinds = [type(part) for part in self.deviations]
         self.deviations = Deviations(*(kind(*part) for kind, part in zip(kinds, state["deviations"], strict=True)))
         self.learner.load_state_dict(state["learner"])
+        self._standing = (self.questions.cursor, self.deviations)
+        self._saved = self.done
 
     def close(self) -> None:
         """Close environments. Idempotent."""

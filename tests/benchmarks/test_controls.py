@@ -1,5 +1,6 @@
 """The controls' command: small runs to the end, its verdicts and its exit codes."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -16,6 +17,7 @@ from aepo_env.tools.tool import Tool, ToolResult
 from algorithms.policy.loading import Policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training import tiny_start
+from algorithms.training.checkpoints import SUMS
 from algorithms.training.config import preset
 from algorithms.training.evaluation import Evaluation, Scores
 from algorithms.training.run_directory import RunDirectory
@@ -134,7 +136,8 @@ def fake_run(folder, scores, **changes):
 def with_checkpoint(directory):
     folder = directory.path / "checkpoints" / "step_000001"
     folder.mkdir(parents=True)
-    directory.write_text("checkpoints/latest", folder.name)
+    (folder / "config.json").write_bytes(b"")
+    (folder / SUMS).write_text(f"{hashlib.sha256().hexdigest()}  config.json\n")
     return directory
 
 

@@ -40,9 +40,9 @@ def test_an_interval_is_that_of_the_mean_of_questions() -> None:
 
 
 def test_a_gain_is_paired_by_question() -> None:
-    before, after = scores(0.0, 0.25, 0.5, 0.75), scores(0.2, 0.45, 0.7, 0.95)
+    before, after = [0.0, 0.25, 0.5, 0.75], [0.2, 0.45, 0.7, 0.95]
     assert paired_gain(before, after) == pytest.approx((0.2, 0.2, 0.2))  # the same everywhere: nothing is uncertain
-    gain = paired_gain(scores(0.0, 0.0, 1.0, 1.0), scores(1.0, 0.0, 1.0, 0.0))
+    gain = paired_gain([0.0, 0.0, 1.0, 1.0], np.array([1.0, 0.0, 1.0, 0.0]))
     half = 1.96 * math.sqrt(2 / 3) / 2  # differences 1, 0, 0, -1
     assert gain == pytest.approx((0.0, -half, half))
 

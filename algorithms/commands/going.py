@@ -1,0 +1,112 @@
+"""Going: take a run from where it stands to its end, and say what came out of it; `train` and `resume` share it.
+
+directory = RunDirectory("runs/mine")
+go_on(directory)
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from algorithms.commands import report
+from algorithms.commands.lines import Stopped, again, command, say
+
+if TYPE_CHECKING:
+    from algorithms.training.run_directory import RunDirectory
+
+
+def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
+    """Do what the run still lacks; the exit code. However it ends before its end, it says how to go on.
+
+    profile: look at where the time goes, see `training.profiling`.
+    """
+    from algorithms.training.course import NotWritten, take_course
+    from algorithms.training.profiling import profiled
+    from algorithms.training.tracking import tracked
+
+    resume = command(["resume", str(directory.path)])
+    say(f"whatever may stop it, go on with: {resume}")
+    try:
+        with directory.locked(), _terminable(), tracked(directory, directory.config(), say):
+            with profiled(directory, say) if profile else nullcontext():
+                take_course(directory, say)
+            closing(directory)
+    except ValueError:  # nothing that going on would mend
+        raise
+    except BaseException as error:
+        kept = directory.checkpoints.all()
+        say(f"{f'kept after step {kept[0].step}' if kept else 'nothing to keep yet'}; go on with: {resume}")
+        if isinstance(error, NotWritten):
+            raise Stopped(str(error)) from error
+        raise
+    return 0
+
+
+def closing(directory: "RunDirectory") -> None:
+    """Say what came of a finished run and what can be done next."""
+    config, where = directory.config(), str(directory.path)
+    before, after = directory.evaluation("before"), directory.evaluation("after")
+    assert before is not None
+    assert after is not None
+    say("")
+    for name, first, second in _pairs(before, after, config.evaluation.temperature):
+        say(f"{name}: {_gain(first, second)}")
+    minutes = {
+        name: sum(_seconds(record["seconds"]) for record in directory.records(name)) / 60
+        for name in ("metrics.jsonl", "eval.jsonl")
+    }
+    say(
+        f"training took {minutes['metrics.jsonl']:.1f} minutes, evaluations {minutes['eval.jsonl']:.1f}; "
+        f"results are in {where}"
+    )
+    say(f"  metrics      {where}/metrics.jsonl, eval.jsonl; the first batch in words: {where}/first_batch.txt")
+    say(f"  the policy   {directory.latest_policy(say)} (Hugging Face format)")
+    report.closing(directory.path)
+    line = directory.line()
+    say("go on with")
+    say(f"  {command(['eval', where])}")
+    say(f"  {command(again(line, seed=config.seed + 1))}")
+    say(f"  {command(again(line, algorithm='aepo' if config.algorithm == 'grpo' else 'grpo'))}")
+
+
+def _pairs(
+    before: Mapping[str, Any], after: Mapping[str, Any], temperature: float
+) -> Iterator[tuple[str, list[float], list[float]]]:
+    names = {"greedy": "greedy", "sampled": f"pass@1 at temperature {temperature:g}"}
+    for kind, name in names.items():
+        if kind in before and kind in after:
+            yield name, before[kind]["scores"], after[kind]["scores"]
+
+
+def _gain(before: list[float], after: list[float]) -> str:
+    from algorithms.training.evaluation import paired_gain
+
+    mean, low, high = paired_gain(before, after)
+    return (
+        f"{100 * sum(before) / len(before):.1f} % before, {100 * sum(after) / len(after):.1f} % after training: "
+        f"{100 * mean:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, {len(after)} unseen questions)"
+    )
+
+
+def _seconds(spent: Any) -> float:
+    """Of a record: a number, or a number a part."""
+    return float(sum(spent.values()) if isinstance(spent, Mapping) else spent)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does."""
+
+    def stop(number: int, _: Any) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
