@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-train system test format lint types unit fix \
-	test-offline test-lowest test-integration doctor play speed worlds run cold-start controls clean
+	test-offline test-lowest test-integration kills doctor play speed worlds run cold-start controls clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ test-offline: $(READY_TRAIN) ## run the tests where no network but loopback exis
 
 test-lowest: $(READY_LOWEST) ## run the tests against the oldest releases admitted
 	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -m "not integration and not index"
+
+kills: $(READY_TRAIN) ## kill a small run at 20 random moments, resume it, compare (AEPO_KILLS=100 for more)
+	AEPO_KILLS=$${AEPO_KILLS:-20} $(BIN)/python -m pytest tests/algorithms/training/test_resume.py \
+	  -k random_moments -s -o timeout=0 $(PYTEST_ARGS)
 
 test-integration: $(READY) ## run the tests that need a browser, a GPU or a service
 	$(PYTEST) -m integration
