@@ -12,18 +12,24 @@ Parts are frozen dataclasses: what they are given is what they are, so that an a
 changed in one place (`settings.with_setting`). The rollout is a `rollout.paths.Strategy`; advantages live in
 `advantage.estimators`, losses in `loss.surrogates`, filters in `advantage.filters`.
 
+Three options stand beside the parts, off by default, for every algorithm: a divergence from a frozen reference, a bonus
+for entropy, and a correction where sampling and learning disagree (`options`).
+
 K leaves of all trees, T tokens of the longest; statistics count leaf tokens, a shared one once per leaf, as flat rows
 would. Left out: how any part works.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from algorithms.tree import TokenTree
+from algorithms.batch import LeafBatch as LeafBatch
+from algorithms.batch import leaf_rewards as leaf_rewards
+from algorithms.options import CriticSettings, Divergence, Mismatch
 
 if TYPE_CHECKING:
     from algorithms.loss.terms import PolicyTerms
@@ -40,79 +46,19 @@ Aggregation = Literal[
 ]
 """How per-token terms become one number: `loss.aggregation` defines each."""
 
-Need = Literal["entropies"]
-"""What the scoring stage must provide besides old log-probabilities, because some part reads it."""
+Need = Literal["entropies", "reference", "values", "rescored"]
+"""What the scoring stage must provide besides old log-probabilities, because some part reads it.
 
-
-class TokenScores(Protocol):
-    """Numbers of one tree's unique policy tokens, [U], in nats; `policy.learner.Scores`."""
-
-    @property
-    def log_probs(self) -> Tensor:
-        """Under the policy that starts the update."""
-        ...
-
-    @property
-    def entropies(self) -> Tensor | None:
-        """Of the full-vocabulary distributions the tokens were drawn from; None if not computed."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class LeafBatch:
-    """A rollout batch laid out on leaves, tree after tree: what advantages and losses see. On the CPU.
-
-    trees: one per question, each with at least one leaf.
-    rewards: [K] float64, each leaf's "total".
-    questions: [K] int64, ascending: the number of the leaf's tree in `trees`.
-    mask: [K, T] bool, true on tokens the policy wrote.
-    unique: [K, T] int64, numbers of unique policy tokens, through all trees; -1 elsewhere.
-    old_log_probs: [K, T] in nats, of the policy that starts the update; 0 outside the mask.
-    entropies: [K, T] in nats, 0 outside the mask; None if not computed.
-    """
-
-    trees: tuple[TokenTree, ...]
-    rewards: Tensor
-    questions: Tensor
-    mask: Tensor
-    unique: Tensor
-    old_log_probs: Tensor
-    entropies: Tensor | None = None
-
-    @classmethod
-    def of(cls, trees: Sequence[TokenTree], scores: Sequence[TokenScores]) -> "LeafBatch":
-        """Lay out trees and their scores.
-
-        Raises:
-            ValueError: a tree without leaves, a leaf without a total reward, or scores that do not fit the trees.
-        """
-        if len(trees) != len(scores):
-            raise ValueError(f"Expected scores of each of {len(trees)} trees, but got those of {len(scores)}.")
-        rewards, questions = leaf_rewards(trees)
-        unique = _numbered(trees)
-        mask = unique >= 0
-        old = _on_leaves([score.log_probs for score in scores], unique, mask, "log-probabilities")
-        given = [score.entropies for score in scores if score.entropies is not None]
-        if given and len(given) != len(trees):
-            raise ValueError(f"Entropies were scored for {len(given)} of {len(trees)} trees: expected all or none.")
-        entropies = _on_leaves(given, unique, mask, "entropies") if given else None
-        return cls(tuple(trees), rewards, questions, mask, unique, old, entropies)
-
-    def leaves_of(self, trees: Iterable[int]) -> Tensor:
-        """Rows of these trees' leaves, [k] int64, tree after tree in the order given."""
-        counts = torch.bincount(self.questions, minlength=len(self.trees))
-        ends = counts.cumsum(0).tolist()
-        rows = [torch.arange(ends[tree] - int(counts[tree]), ends[tree]) for tree in trees]
-        return torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64)
-
-    def informative(self, advantage: Tensor) -> Tensor:
-        """Which trees have any trained token with an advantage other than 0, [trees] bool. Others teach nothing."""
-        told = ((advantage != 0) & self.mask).any(-1)
-        return torch.bincount(self.questions, told.to(torch.float64), minlength=len(self.trees)) > 0
+entropies: of every token's distribution. reference: log-probabilities under the frozen first policy. values: of a
+critic. rescored: old log-probabilities computed by the learner, beside those the engine sampled with.
+"""
 
 
 class Advantage(Protocol):
-    """Rewards (and entropies) of a batch to one number per trained token."""
+    """Rewards (and entropies, steps, values) of a batch to one number per trained token.
+
+    One that trains a critic also has `returns(batch)`, [K, T] float64: what the critic should have said.
+    """
 
     def __call__(self, batch: LeafBatch) -> Tensor:
         """[K, T] float64, 0 outside the mask, without gradient."""
@@ -120,15 +66,33 @@ class Advantage(Protocol):
 
 
 class Loss(Protocol):
-    """Per-token terms to minimise; all tensors [rows, tokens]."""
+    """Per-token terms to minimise; all tensors [rows, tokens].
+
+    Terms of tokens whose advantage is 0 are 0, so that questions without any other are not forwarded; a loss that
+    breaks this has `trains_all = True`.
+    """
 
     def __call__(self, logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> "PolicyTerms":
         """See `loss.terms.PolicyTerms`."""
         ...
 
 
+class ChoosingLoss(Protocol):
+    """A loss that picks tokens among those of a whole optimiser step, however that is cut into micro-batches."""
+
+    def choose(self, old_logp: Tensor, advantage: Tensor, mask: Tensor, random: np.random.Generator) -> Tensor:
+        """The picked tokens, [K, T] bool. mask: true on trained tokens of the step; random: the update's stream."""
+        ...
+
+    def __call__(
+        self, logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor, chosen: Tensor
+    ) -> "PolicyTerms":
+        """As of `Loss`, given these rows' part of what was picked."""
+        ...
+
+
 class Shaping(Protocol):
-    """Changes rewards before advantages are computed (length penalties, penalties on invalid actions)."""
+    """Changes rewards before advantages are computed (length penalties)."""
 
     def __call__(self, batch: LeafBatch) -> LeafBatch:
         """The batch with other rewards."""
@@ -174,10 +138,15 @@ class Algorithm:
         filter: which questions are trained on.
         shaping: applied in order to the rewards before the advantage.
         constant_length: L of "sequence-mean-token-sum-constant", else None.
+        kl, mismatch: options of `options`, off unless the algorithm has them.
+        entropy_bonus: weight of the mean entropy, aggregated as the terms are, in what is maximised.
+        mask_too_long: trajectories cut by a limit on length take no part in the loss, only in statistics (DAPO's
+            overlong filtering).
+        critic: of an advantage that needs values, else None.
 
     Raises:
-        ValueError: an unknown aggregation, no updates, epochs that do not fit them, or a constant length missing or out
-            of place.
+        ValueError: an unknown aggregation, no updates, epochs that do not fit them, or a constant length or a critic
+            missing or out of place.
     """
 
     name: str
@@ -185,13 +154,18 @@ class Algorithm:
     summary: str
     rollout: "Strategy"
     advantage: Advantage
-    loss: Loss
+    loss: Loss | ChoosingLoss
     aggregation: Aggregation = "token-mean"
     updates: int = 4
     epochs: int = 1
     filter: Filter = KeepAll()
     shaping: tuple[Shaping, ...] = ()
     constant_length: float | None = None
+    kl: Divergence = field(default_factory=Divergence)
+    mismatch: Mismatch = field(default_factory=Mismatch)
+    entropy_bonus: float = 0.0
+    mask_too_long: bool = False
+    critic: CriticSettings | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in get_args(Aggregation):
@@ -210,11 +184,31 @@ class Algorithm:
                 "constant_length belongs to aggregation sequence-mean-token-sum-constant and to no other; got "
                 f"{self.constant_length} with {self.aggregation}."
             )
+        if self.constant_length is not None and not self.constant_length > 0:
+            raise ValueError(f"constant_length is a number of tokens above 0; got {self.constant_length}.")
+        if self.entropy_bonus < 0:
+            raise ValueError(f"entropy_bonus is a weight from 0; got {self.entropy_bonus}.")
+        if ("values" in self.needs) != (self.critic is not None):
+            raise ValueError(
+                f"An advantage that needs values comes with a critic, another without; {self.name} has "
+                f"critic={self.critic} and needs {', '.join(sorted(self.needs)) or 'nothing'}."
+            )
 
     @property
     def needs(self) -> frozenset[Need]:
         """What its parts ask the scoring stage for: the union of their `needs`, at any depth."""
-        return frozenset(_needs((self.rollout, self.advantage, self.loss, self.filter, *self.shaping)))
+        parts = (self.rollout, self.advantage, self.loss, self.filter, *self.shaping, self.kl, self.mismatch)
+        return frozenset(_needs(parts))
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether questions whose advantages are all 0 teach something too, through another part than these."""
+        beside = self.kl.is_in("loss") or self.entropy_bonus > 0 or self.critic is not None
+        return beside or bool(getattr(self.loss, "trains_all", False))
+
+    def trained(self, batch: LeafBatch) -> Tensor:
+        """Tokens that take part in the loss and its denominators, [K, T] bool."""
+        return batch.mask & ~batch.too_long[:, None] if self.mask_too_long else batch.mask
 
     def advantages(self, batch: LeafBatch) -> Tensor:
         """Shape the rewards, then estimate: [K, T] float64, 0 outside the mask.
@@ -222,10 +216,7 @@ class Algorithm:
         Raises:
             ValueError: the batch lacks what `needs` names, or the estimator broke its promise.
         """
-        if "entropies" in self.needs and batch.entropies is None:
-            raise ValueError(f"{self.name} needs entropies, but the batch has none: score with_entropies=True.")
-        for shape in self.shaping:
-            batch = shape(batch)
+        batch = self.shaped(batch)
         advantage = self.advantage(batch)
         outside = advantage[~batch.mask] if advantage.shape == batch.mask.shape else advantage
         if advantage.shape != batch.mask.shape or advantage.dtype != torch.float64 or bool(outside.any()):
@@ -235,49 +226,30 @@ class Algorithm:
             )
         return advantage
 
+    def returns(self, batch: LeafBatch) -> Tensor | None:
+        """What the critic should have said, [K, T] float64; None without a critic."""
+        return self.advantage.returns(self.shaped(batch)) if self.critic is not None else None  # type: ignore[attr-defined]
 
-def leaf_rewards(trees: Sequence[TokenTree]) -> tuple[Tensor, Tensor]:
-    """Rewards [K] float64 (each leaf's "total") and the number of each leaf's tree [K] int64: what a `Filter` takes.
+    def shaped(self, batch: LeafBatch) -> LeafBatch:
+        """The batch with shaped rewards.
 
-    Raises:
-        ValueError: a tree without leaves, or a leaf without a total.
-    """
-    rewards: list[float] = []
-    questions: list[int] = []
-    for number, tree in enumerate(trees):
-        if not tree.leaves:
-            raise ValueError(f"The tree of {tree.question!r} has no leaf: leave it out of the batch.")
-        for leaf in tree.leaves:
-            if "total" not in leaf.rewards:
-                raise ValueError(f"A leaf of {tree.question!r} has no reward 'total', only {sorted(leaf.rewards)}.")
-            rewards.append(leaf.rewards["total"])
-            questions.append(number)
-    return torch.tensor(rewards, dtype=torch.float64), torch.tensor(questions, dtype=torch.int64)
-
-
-def _numbered(trees: Sequence[TokenTree]) -> Tensor:
-    """[K, T] int64: numbers of unique policy tokens, through all trees."""
-    indices = [torch.from_numpy(tree.rows().index) for tree in trees]
-    unique = torch.full(
-        (sum(len(index) for index in indices), max((index.shape[1] for index in indices), default=0)),
-        -1,
-        dtype=torch.int64,
-    )
-    leaf = token = 0
-    for index in indices:
-        unique[leaf : leaf + len(index), : index.shape[1]] = torch.where(index >= 0, index + token, -1)
-        leaf += len(index)
-        token += int(index.max()) + 1  # every numbered token lies on some leaf
-    return unique
-
-
-def _on_leaves(values: Sequence[Tensor], unique: Tensor, mask: Tensor, what: str) -> Tensor:
-    """Values of unique tokens on every leaf that has them, [K, T], 0 elsewhere."""
-    joined = torch.cat([value.detach().cpu() for value in values]) if values else torch.empty(0)
-    wanted = int(unique.max()) + 1 if unique.numel() else 0
-    if len(joined) != wanted:
-        raise ValueError(f"Expected {what} of {wanted} unique policy tokens, but got {len(joined)}: other trees?")
-    return joined.new_zeros(mask.shape).masked_scatter(mask, joined[unique[mask]])
+        Raises:
+            ValueError: it lacks what `needs` names.
+        """
+        given = {
+            "entropies": batch.entropies,
+            "reference": batch.ref_log_probs,
+            "values": batch.values,
+            "rescored": batch.rollout_log_probs,
+        }
+        for need in sorted(self.needs):
+            if given[need] is None:
+                raise ValueError(f"{self.name} needs {need}, but the batch has none: see training.scoring.")
+        if self.kl.is_in("reward") and batch.token_rewards is None:
+            raise ValueError(f"{self.name} takes a divergence from the reward, but the batch has no token_rewards.")
+        for shape in self.shaping:
+            batch = shape(batch)
+        return batch
 
 
 def _needs(parts: Iterable[Any]) -> set[Need]:

@@ -1,6 +1,6 @@
 """The command: train an agent, evaluate a run and look at it, make a cold start.
 
-    python -m algorithms.run aepo --env web                     # train; also arpo, grpo
+    python -m algorithms.run aepo --env web                     # train; also grpo, dapo, ... (algorithms.names)
     python -m algorithms.run aepo --env web --set rollout.rule.penalty=0 --seed 1
     python -m algorithms.run resume runs/aepo-web-seed0         # go on with a run that was stopped
     python -m algorithms.run eval runs/aepo-web-seed0
@@ -25,6 +25,7 @@ from aepo_env.errors import MissingExtra
 from aepo_env.text import did_you_mean
 from algorithms.commands import cold_start, evaluate, export, listing, report, resume, trace, train
 from algorithms.commands.lines import Stopped
+from algorithms.names import NAMES
 
 
 class Command(Protocol):
@@ -42,9 +43,7 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, Command] = {
-    "aepo": train,
-    "arpo": train,
-    "grpo": train,
+    **dict.fromkeys(NAMES, train),
     "resume": resume,
     "eval": evaluate,
     "report": report,

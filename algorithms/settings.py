@@ -3,9 +3,11 @@
     with_setting(AEPO, "rollout.rule.penalty", "0")
     with_settings(AEPO, {"rollout.premonitor": "no", "rollout.initial": "16"})     # together: neither is valid alone
     settings_of(AEPO)["rollout.rule.base"]                                         # 0.5
+    with_setting(DAPO, "shaping.0.factor", "0.5")                                  # parts in a row have numbers
+    fitting(REINFORCE, {"rollout.budget": 8, "epochs": 2})                         # of a preset's, those it can take
 
 Text is read as the field's annotated type: numbers, yes/no, none where it is optional, one of the names of a Literal.
-Left out: replacing a part by another kind of part, and lists.
+Left out: replacing a part by another kind of part, and making rows of parts longer or shorter.
 """
 
 from collections.abc import Mapping
@@ -42,21 +44,50 @@ def settings_of(whole: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in fields(whole):
         value = getattr(whole, entry.name)
-        if _is_part(value):
-            found |= {f"{entry.name}.{name}": below for name, below in settings_of(value).items()}
+        parts = _numbered(entry.name, value)
+        if parts:
+            for name, part in parts.items():
+                found |= {f"{name}.{below}": inside for below, inside in settings_of(part).items()}
         elif isinstance(value, _PLAIN):
             found[entry.name] = value
     return found
 
 
+def fitting(whole: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of settings meant for many, those that this one can take, one after the other; for presets, never for a user's.
+
+    Left out are names it does not have, and values it refuses beside the ones before them.
+    """
+    taken: dict[str, Any] = {}
+    for name, value in settings.items():
+        try:
+            with_settings(whole, {**taken, name: value})
+        except ValueError:
+            continue
+        taken[name] = value
+    return taken
+
+
+def _numbered(name: str, value: Any) -> dict[str, Any]:
+    """A part by its name, the parts of a row by their names with numbers; nothing for what is neither."""
+    if isinstance(value, tuple):
+        return {f"{name}.{place}": part for place, part in enumerate(value) if _is_part(part)}
+    return {name: value} if _is_part(value) else {}
+
+
 def _changed(whole: Any, settings: Mapping[tuple[str, ...], Any], above: tuple[str, ...]) -> Any:
     known = {entry.name: entry for entry in fields(whole)}
+    settings = {_joined(whole, path): value for path, value in settings.items()}
     inside: dict[str, dict[tuple[str, ...], Any]] = {}
     changes: dict[str, Any] = {}
     for (name, *rest), value in settings.items():
         here = ".".join((*above, name))
-        current = getattr(whole, name) if name in known else None
-        if name not in known or bool(rest) != _is_part(current) or not (rest or isinstance(current, _PLAIN)):
+        current = _part(whole, name)
+        if (
+            (name not in known and current is None)
+            or bool(rest) != _is_part(current)
+            or not (rest or isinstance(current, _PLAIN))
+        ):
             wanted = ".".join((here, *rest))
             prefix = "".join(f"{part}." for part in above)
             names = ", ".join(prefix + known_name for known_name in settings_of(whole))
@@ -69,8 +100,29 @@ def _changed(whole: Any, settings: Mapping[tuple[str, ...], Any], above: tuple[s
             # A type that only a type checker knows is that of the present value.
             changes[name] = converted(value, type(current) if isinstance(entry.type, str) else entry.type, here)
     for name, below in inside.items():
-        changes[name] = _changed(getattr(whole, name), below, (*above, name))
+        made = _changed(_part(whole, name), below, (*above, name))
+        row, dot, place = name.partition(".")
+        if dot:
+            parts = list(changes.get(row, getattr(whole, row)))
+            parts[int(place)] = made
+            changes[row] = tuple(parts)
+        else:
+            changes[name] = made
     return replace(whole, **changes)
+
+
+def _joined(whole: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The path with a row's name and the number behind it as one."""
+    if len(path) > 1 and isinstance(getattr(whole, path[0], None), tuple):
+        return (f"{path[0]}.{path[1]}", *path[2:])
+    return path
+
+
+def _part(whole: Any, name: str) -> Any:
+    """The field of this name, or the part of a row; None where there is none."""
+    row, dot, _ = name.partition(".")
+    value = getattr(whole, row) if row in {entry.name for entry in fields(whole)} else None
+    return _numbered(row, value).get(name) if dot else value
 
 
 def _is_part(value: Any) -> bool:

@@ -25,7 +25,7 @@ Left out: tensors (algorithms.policy), what a reward or an advantage is, and tex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,33 @@ class Node:
         return self.start + len(self.tokens)
 
 
+class Step(NamedTuple):
+    """One turn of a trajectory. A step that several leaves share is told once by each of them.
+
+    start, end: depths of its first token and just behind its last, which are columns of `Rows`.
+    state: a digest of the state it was taken from; equal states are equal here, whatever led to them.
+    reward: what it earned.
+    """
+
+    start: int
+    end: int
+    state: str
+    reward: float = 0.0
+
+
 @dataclass(slots=True)
 class Leaf:
-    """A trajectory: all tokens from the root to the end of `node`. Two leaves may end at one node, or on one path."""
+    """A trajectory: all tokens from the root to the end of `node`. Two leaves may end at one node, or on one path.
+
+    steps: its turns in order; none where nobody noted them. trunk: which of the question's first trajectories it was
+    grown from, by forks or anew; equal for the leaves of one search tree.
+    """
 
     node: int
     stop_reason: str
     rewards: dict[str, float] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    trunk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +186,16 @@ class TokenTree:
             return False
         return all(leaf.node != index for leaf in self.leaves)
 
-    def add_leaf(self, index: int, stop_reason: str, rewards: Mapping[str, float] | None = None) -> Leaf:
+    def add_leaf(
+        self,
+        index: int,
+        stop_reason: str,
+        rewards: Mapping[str, float] | None = None,
+        steps: Sequence[Step] = (),
+        trunk: int = 0,
+    ) -> Leaf:
         """A trajectory that ends with this node."""
-        leaf = Leaf(self._node(index).index, stop_reason, dict(rewards or {}))
+        leaf = Leaf(self._node(index).index, stop_reason, dict(rewards or {}), tuple(steps), trunk)
         self.leaves.append(leaf)
         return leaf
 
@@ -343,6 +370,10 @@ class TokenTree:
             )
         for place in (*(leaf.node for leaf in self.leaves), *self._snapshots):
             self._node(place)
+        for number, leaf in enumerate(self.leaves):
+            bounds = [bound for step in leaf.steps for bound in step[:2]]
+            if bounds != sorted(bounds) or not all(0 <= bound <= self.nodes[leaf.node].end for bound in bounds):
+                raise ValueError(f"Steps of leaf {number} do not follow one another on its path: {leaf.steps}.")
 
     def to_plain(self) -> dict[str, Any]:
         """The tree as JSON-able data, without snapshots, for traces. Numbers come back exactly."""
@@ -360,7 +391,13 @@ class TokenTree:
                 for node in self.nodes
             ],
             "leaves": [
-                {"node": leaf.node, "stop_reason": leaf.stop_reason, "rewards": dict(leaf.rewards)}
+                {
+                    "node": leaf.node,
+                    "stop_reason": leaf.stop_reason,
+                    "rewards": dict(leaf.rewards),
+                    "steps": [list(step) for step in leaf.steps],
+                    "trunk": leaf.trunk,
+                }
                 for leaf in self.leaves
             ],
         }
@@ -386,7 +423,8 @@ class TokenTree:
                 tree.nodes[child].start = above.end
             waiting.extend(above.children)
         for leaf in plain["leaves"]:
-            tree.add_leaf(leaf["node"], leaf["stop_reason"], leaf["rewards"])
+            steps = [Step(*step) for step in leaf.get("steps", ())]
+            tree.add_leaf(leaf["node"], leaf["stop_reason"], leaf["rewards"], steps, leaf.get("trunk", 0))
         tree.check()
         return tree
 

@@ -35,10 +35,12 @@ MAY_TIME = {"benchmarks.speed.tree": {"algorithms"}}
 
 # Inside `algorithms`: room -> rooms it may import besides itself. A file beside the rooms that is not named here is an
 # algorithm (aepo.py, grpo.py, ...): a composition of parts.
-GROUND = {"algorithm", "tree"}
+GROUND = {"algorithm", "batch", "options", "tree"}
 PARTS = {"rollout", "advantage", "loss"}
 ROOMS = {
-    "algorithm": {"tree"},
+    "algorithm": {"batch", "options", "tree"},
+    "batch": {"tree"},
+    "options": set(),
     "tree": set(),
     **dict.fromkeys(PARTS, GROUND),
     "policy": {"tree"},

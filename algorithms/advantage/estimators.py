@@ -1,23 +1,30 @@
 """Advantages as algorithms name them: each composes this package's functions over a whole `LeafBatch`.
 
-    GroupNormalised()                              # GRPO, ARPO
+    GroupNormalised()                              # GRPO, ARPO; Dr. GRPO with deviation="none"
     EntropyAware(GroupNormalised(), weight=0.2)    # AEPO
     HardAttribution(GroupNormalised())             # ARPO's other attribution
+    LeaveOneOut()                                  # RLOO
+    Outcome()                                      # REINFORCE
+    Whitened(TokenReturns())                       # REINFORCE++
 
-All give [K, T] float64, 0 outside the mask.
+All give [K, T] float64, 0 outside the mask. Those that look at steps, search trees or a critic are in `structured`.
 """
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+import torch
 from torch import Tensor
 
 from algorithms.advantage.attribution import hard, soft
 from algorithms.advantage.entropy_aware import entropy_aware
-from algorithms.advantage.group import Deviation, group_normalised
+from algorithms.advantage.group import Deviation, group_normalised, leave_one_out
+from algorithms.advantage.token_returns import outcome_on_last_token, returns_to_go
+from algorithms.advantage.whitening import whitened
 from algorithms.algorithm import Advantage, LeafBatch, Need
 
 Scope = Literal["batch", "question"]
+Baseline = Literal["none", "batch"]
 
 
 class PerLeaf(Protocol):
@@ -46,7 +53,7 @@ class GroupNormalised:
     def per_leaf(self, batch: LeafBatch) -> Tensor:
         """See `PerLeaf`."""
         return group_normalised(
-            batch.rewards,
+            batch.scores,
             batch.questions,
             deviation=self.deviation,
             epsilon=self.epsilon,
@@ -107,3 +114,70 @@ class EntropyAware:
             parts=batch.questions if self.statistics == "question" else None,
             lowest_factor=self.lowest_factor,
         )
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """reward - mean of the question's other leaves; see `group.leave_one_out`."""
+
+    def per_leaf(self, batch: LeafBatch) -> Tensor:
+        """See `PerLeaf`."""
+        return leave_one_out(batch.scores, batch.questions)
+
+    def __call__(self, batch: LeafBatch) -> Tensor:
+        """See `Advantage`."""
+        return soft(self.per_leaf(batch), batch.mask)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The reward itself on all tokens of a leaf. baseline: "batch" takes off the mean of all leaves, "none" nothing."""
+
+    baseline: Baseline = "none"
+
+    def __post_init__(self) -> None:
+        if self.baseline not in get_args(Baseline):
+            raise ValueError(f"Unknown baseline {self.baseline!r}: choose one of {', '.join(get_args(Baseline))}.")
+
+    def per_leaf(self, batch: LeafBatch) -> Tensor:
+        """See `PerLeaf`."""
+        scores = batch.scores
+        if not bool(torch.isfinite(scores).all()):
+            raise ValueError("Rewards must be finite, but some are NaN or infinite.")
+        return scores - scores.mean() if self.baseline == "batch" else scores
+
+    def __call__(self, batch: LeafBatch) -> Tensor:
+        """See `Advantage`."""
+        return soft(self.per_leaf(batch), batch.mask)
+
+
+@dataclass(frozen=True)
+class TokenReturns:
+    """What a leaf still earns from each token on; see `token_returns.returns_to_go`. discount: per trained token."""
+
+    discount: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"A discount lies between 0 and 1; got {self.discount}.")
+
+    def __call__(self, batch: LeafBatch) -> Tensor:
+        """See `Advantage`."""
+        return returns_to_go(token_rewards(batch), batch.mask, discount=self.discount)
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Another advantage brought to mean 0 and variance 1 over all leaf tokens of the batch; see `whitening`."""
+
+    of: Advantage
+
+    def __call__(self, batch: LeafBatch) -> Tensor:
+        """See `Advantage`."""
+        return whitened(self.of(batch), batch.mask)
+
+
+def token_rewards(batch: LeafBatch) -> Tensor:
+    """Each leaf's reward on its last policy token, and what single tokens earn or cost: [K, T] float64."""
+    outcome = outcome_on_last_token(batch.rewards, batch.mask)
+    return outcome if batch.token_rewards is None else outcome + batch.token_rewards.double()

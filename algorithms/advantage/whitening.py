@@ -6,8 +6,8 @@
 Sources: REINFORCE++, arXiv:2501.03262 (global advantage normalisation); PPO's reference implementation for GAE.
 
 Deviations, stated: verl and OpenRLHF leave what falls on padding and observations in place, -mean / sd there, and rely
-on the loss's mask; here those tokens are 0. With one trained token verl raises; here the result is 0. OpenRLHF takes
-the biased variance and floors it at 1e-8 instead of adding 1e-8 (`biased`).
+on the loss's mask; here those tokens are 0. With one trained token verl raises; here the result is 0, as it is exactly
+where all values are equal. OpenRLHF takes the biased variance and floors it at 1e-8 instead of adding 1e-8 (`biased`).
 """
 
 import torch
@@ -34,7 +34,8 @@ def whitened(values: Tensor, mask: Tensor, *, biased: bool = False) -> Tensor:
     if not bool(torch.isfinite(kept).all()):
         raise ValueError(f"{int((~torch.isfinite(kept)).sum())} trained tokens have a NaN or infinite value to whiten.")
     count = int(trained.sum())
-    if count < 2:
+    seen = kept[trained]
+    if count < 2 or bool(seen.min() == seen.max()):  # three times 0.1 has a mean that is not quite 0.1
         return torch.zeros_like(kept)
     centred = torch.where(trained, kept - kept.sum() / count, 0.0)
     if biased:

@@ -102,6 +102,7 @@ def configuration(options: argparse.Namespace, file: Mapping[str, Any]) -> "RunC
 def _start(options: argparse.Namespace, file: Mapping[str, Any]) -> tuple["RunConfig", dict[str, Any]]:
     """Preset and file, with the line's algorithm, variant and environment; and the algorithm's settings they say."""
     from algorithms.training.config import RunConfig, preset
+    from algorithms.training.known import suited
 
     environment = file.get("environment") or {}
     named = environment.get("name") if isinstance(environment, Mapping) else None
@@ -116,6 +117,8 @@ def _start(options: argparse.Namespace, file: Mapping[str, Any]) -> tuple["RunCo
     config = RunConfig.from_plain({**base, **file, **sections})
     config = replace(config, algorithm=options.command, variant=options.variant or config.variant)
     settings = dict(config.settings)
+    if "settings" not in file:  # a preset's are meant for all algorithms
+        settings = suited(config.algorithm, settings, config.variant)
     if config.variant != "paper" and "settings" not in file:
         # As shipped: of the preset's settings only the size of the budget counts.
         settings = {name: value for name, value in settings.items() if name == "rollout.budget"}

@@ -40,14 +40,14 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     say("algorithms (the first word of a command)")
     for name, variants in ALGORITHMS.items():
         paper = variants["paper"]
-        say(f"  {name:<10} {paper.summary} {paper.paper}")
+        say(f"  {name:<20} {paper.summary} {paper.paper}")
         others = [variant for variant in variants if variant != "paper"]
         if others and not options.verbose:
-            say(f"  {'':<10} --variant {', '.join(others)}")
+            say(f"  {'':<20} --variant {', '.join(others)}")
         for variant in others if options.verbose else ():
-            say(f"  {'':<10} --variant {variant} differs in")
+            say(f"  {'':<20} --variant {variant} differs in")
             for path, ours, theirs in differences(paper, variants[variant]):
-                say(f"  {'':<12} {path}: {ours} -> {theirs}")
+                say(f"  {'':<22} {path}: {ours} -> {theirs}")
     models = {**MODELS, "FOLDER": "as save_pretrained writes it", "NAME": "on the Hugging Face hub"}
     kinds = {"--env": ENVIRONMENTS, "--corpus": CORPORA, "--preset": PRESETS, "--model": models}
     for option, known in kinds.items():

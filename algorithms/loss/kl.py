@@ -20,15 +20,13 @@ Deviation, stated: verl cuts k3 at 10 and gives tokens above it no gradient, jus
 `highest=10.0` does that too, the default does not. TRL does neither that nor bound y.
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from algorithms.loss.terms import at_least_float32, minimise, usable_tokens
-
-KlEstimator = Literal["k1", "k2", "k3", "absolute", "k3-with-k2"]
-"""How a token's divergence is estimated; see this file's opening."""
+from algorithms.options import KlEstimator as KlEstimator
 
 
 class KlTerms(NamedTuple):

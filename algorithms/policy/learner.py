@@ -107,13 +107,19 @@ class Learner:
         settings: of the optimiser.
         token_budget: unique tokens in one forward; a question that has more goes alone.
         temperature: at which the policy samples.
+        further: trained beside the model, such as a head.
 
     Raises:
         ValueError: the model is not supported, its weights are in half precision, or a number is not positive.
     """
 
     def __init__(
-        self, model: PreTrainedModel, settings: OptimiserSettings, token_budget: int, temperature: float = 1.0
+        self,
+        model: PreTrainedModel,
+        settings: OptimiserSettings,
+        token_budget: int,
+        temperature: float = 1.0,
+        further: torch.nn.Module | None = None,
     ) -> None:
         require_supported(model)
         if token_budget < 1 or not temperature > 0:
@@ -121,7 +127,8 @@ class Learner:
         untyped: Any = model
         if not settings.train_embeddings:
             untyped.get_input_embeddings().weight.requires_grad_(False)
-        trained: list[Tensor] = [parameter for parameter in untyped.parameters() if parameter.requires_grad]
+        parameters = [*untyped.parameters(), *(further.parameters() if further is not None else ())]
+        trained: list[Tensor] = [parameter for parameter in parameters if parameter.requires_grad]
         coarse = {str(parameter.dtype) for parameter in trained} - {"torch.float32", "torch.float64"}
         if coarse or not trained:
             raise ValueError(
@@ -143,34 +150,24 @@ class Learner:
         )
 
     def score(self, trees: Sequence[TokenTree], *, with_entropies: bool = True) -> list[Scores]:
-        """Log-probabilities (and entropies) of each tree's unique policy tokens under the present weights.
+        """See `score`, under the present weights."""
+        found = score(self.model, trees, self.token_budget, self.temperature)
+        return found if with_entropies else [one._replace(entropies=None) for one in found]
 
-        Raises:
-            ValueError: a tree has no leaf. FloatingPointError: a number is not finite.
-        """
-        found: dict[int, Scores] = {}
-        for group in pack(trees, self.token_budget):
-            batch = TreeBatch([trees[i] for i in group], self._device)
-            with torch.no_grad():
-                out = learner_forward(self.model, batch, temperature=self.temperature)
-            if not bool(torch.isfinite(out.log_probs).all() & torch.isfinite(out.entropies).all()):
-                raise FloatingPointError(
-                    "Scoring gave log-probabilities or entropies that are NaN or infinite: the model's weights are "
-                    "broken. Go back to an earlier checkpoint, with a lower learning rate."
-                )
-            counts = [int(rows.index.max(initial=-1)) + 1 for rows in batch.rows]
-            parts = zip(torch.split(out.log_probs.cpu(), counts), torch.split(out.entropies.cpu(), counts), strict=True)
-            for i, (log_probs, entropies) in zip(group, parts, strict=True):
-                found[i] = Scores(log_probs, entropies if with_entropies else None)
-        return [found[i] for i in range(len(trees))]
-
-    def step(self, trees: Sequence[TokenTree], groups: Sequence[Sequence[int]], loss: LeafLoss) -> StepNumbers:
+    def step(
+        self,
+        trees: Sequence[TokenTree],
+        groups: Sequence[Sequence[int]],
+        loss: LeafLoss,
+        bonus: LeafLoss | None = None,
+    ) -> StepNumbers:
         """One optimiser step on the sum of the micro-batches' losses.
 
         Args:
             trees: all there are.
             groups: the micro-batches, as positions in `trees`.
             loss: see `LeafLoss`.
+            bonus: likewise, of the entropies of the leaves' tokens instead of their log-probabilities; added to it.
 
         Raises:
             ValueError: there is no micro-batch. FloatingPointError: the loss or the gradient is not finite; as with
@@ -182,7 +179,7 @@ class Learner:
         total = 0.0
         try:
             for number, group in enumerate(groups):
-                total += self._backward(number, [trees[i] for i in group], loss)
+                total += self._backward(number, [trees[i] for i in group], loss, bonus)
             norm = float(torch.nn.utils.clip_grad_norm_(self._trained, self.settings.max_grad_norm))
             if not math.isfinite(norm):
                 raise FloatingPointError(
@@ -207,11 +204,9 @@ class Learner:
             sum(tree.raw_tokens() for tree in used),
         )
 
-    def _backward(self, number: int, trees: list[TokenTree], loss: LeafLoss) -> float:
+    def _backward(self, number: int, trees: list[TokenTree], loss: LeafLoss, bonus: LeafLoss | None) -> float:
         """Adds one micro-batch's gradient; its loss."""
-        batch = TreeBatch(trees, self._device)
-        out = learner_forward(self.model, batch, temperature=self.temperature)
-        value = loss(number, batch, batch.on_leaves(out.log_probs))
+        value = self._loss(number, TreeBatch(trees, self._device), loss, bonus)
         plain = float(value.detach())
         if not math.isfinite(plain):
             raise FloatingPointError(
@@ -219,6 +214,12 @@ class Learner:
             )
         torch.autograd.backward(value)
         return plain
+
+    def _loss(self, number: int, batch: TreeBatch, loss: LeafLoss, bonus: LeafLoss | None) -> Tensor:
+        """Forward one micro-batch; its loss, with gradient."""
+        out = learner_forward(self.model, batch, temperature=self.temperature, entropy_gradient=bonus is not None)
+        value = loss(number, batch, batch.on_leaves(out.log_probs))
+        return value if bonus is None else value + bonus(number, batch, batch.on_leaves(out.entropies))
 
     def state_dict(self) -> dict[str, Any]:
         """Optimiser and step count, for a checkpoint; the model's weights are saved by the model."""
@@ -239,3 +240,28 @@ class Learner:
         for group, settings in zip(self.optimiser.param_groups, before, strict=True):
             group.update(settings)
         self.steps = int(state["steps"])
+
+
+def score(
+    model: PreTrainedModel, trees: Sequence[TokenTree], token_budget: int, temperature: float = 1.0
+) -> list[Scores]:
+    """Log-probabilities and entropies of each tree's unique policy tokens; arguments as of `Learner`.
+
+    Raises:
+        ValueError: a tree has no leaf. FloatingPointError: a number is not finite.
+    """
+    found: dict[int, Scores] = {}
+    untyped: Any = model
+    for group in pack(trees, token_budget):
+        batch = TreeBatch([trees[i] for i in group], untyped.device)
+        with torch.no_grad():
+            out = learner_forward(model, batch, temperature=temperature)
+        if not bool(torch.isfinite(out.log_probs).all() & torch.isfinite(out.entropies).all()):
+            raise FloatingPointError(
+                "Scoring gave log-probabilities or entropies that are NaN or infinite: the model's weights are "
+                "broken. Go back to an earlier checkpoint, with a lower learning rate."
+            )
+        counts = [int(rows.index.max(initial=-1)) + 1 for rows in batch.rows]
+        parts = zip(torch.split(out.log_probs.cpu(), counts), torch.split(out.entropies.cpu(), counts), strict=True)
+        found |= {i: Scores(*numbers) for i, numbers in zip(group, parts, strict=True)}
+    return [found[i] for i in range(len(trees))]

@@ -56,9 +56,20 @@ def learner_forward(
     Raises:
         ValueError: the model is not supported, or the temperature not positive.
     """
-    require_supported(model)
     if not temperature > 0:
         raise ValueError(f"temperature must be positive; got {temperature}.")
+    hidden = tree_hidden(model, batch)
+    log_probs, entropies = _head_in_pieces(model, hidden, batch, temperature, entropy_gradient, logits_at_once)
+    return TreeForward(log_probs, entropies.index_select(0, batch.edge))
+
+
+def tree_hidden(model: PreTrainedModel, batch: TreeBatch) -> Tensor:
+    """Hidden states from which policy tokens are predicted, [P, width]; `batch.edge` says which is whose.
+
+    Raises:
+        ValueError: the model is not supported.
+    """
+    require_supported(model)
     batch.layout.calls = 0
     with attention(model, NAME):
         output = backbone(model)(
@@ -69,9 +80,8 @@ def learner_forward(
             f"{batch.layout.calls} of {model.config.num_hidden_layers} layers used tree attention; expected all: "
             "this model's layers do not ask transformers' AttentionInterface."
         )
-    hidden = output.last_hidden_state[0].index_select(0, batch.predecessors)
-    log_probs, entropies = _head_in_pieces(model, hidden, batch, temperature, entropy_gradient, logits_at_once)
-    return TreeForward(log_probs, entropies.index_select(0, batch.edge))
+    hidden: Tensor = output.last_hidden_state[0].index_select(0, batch.predecessors)
+    return hidden
 
 
 def _head_in_pieces(

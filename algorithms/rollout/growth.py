@@ -9,7 +9,8 @@
 What a path goes through: the engine writes a turn (`_write`, `_wrote`), in two pieces where a fork decision falls
 behind its look-ahead (`_settle`, `_decide`); the environment plays it (`_end_turn`, `_played`); an observation begins
 the next, or the path ends (`_end`), begins again after a fault (`_retry_or_drop`), or is dropped. When nothing of a
-question is alive, its strategy is asked for more (`_start_roots`).
+question is alive, its strategy is asked for more (`_start_roots`): at the prompt, or anew from a moment of a finished
+path (`_regrow`).
 
 Left out: everything a strategy decides, and what `grow` says it leaves out.
 """
@@ -26,11 +27,11 @@ from aepo_env.tasks import Task
 from algorithms.rollout.audit import check_leaf
 from algorithms.rollout.branching import EntropyUnits, entropy_level, next_streak
 from algorithms.rollout.inputs import Codec, TokenLimits
-from algorithms.rollout.paths import AnyEnv, Deviations, Level, Path, Question, Schedule, Strategy
-from algorithms.rollout.playing import Played, Player, environment_of, episode_of, scored_as_cut
+from algorithms.rollout.paths import AnyEnv, Deviations, Level, Moment, Path, Question, Schedule, Strategy
+from algorithms.rollout.playing import Played, Player, environment_of, episode_of, scored_as_cut, state_of
 from algorithms.rollout.records import LeafRecord, QuestionReport
 from algorithms.rollout.streams import generator, number
-from algorithms.tree import TokenTree
+from algorithms.tree import Step, TokenTree
 
 if TYPE_CHECKING:
     from algorithms.policy.engine import Branch, Engine, Generated
@@ -147,9 +148,16 @@ class Growth:
             return
         if wanted.is_member and wanted.starts > question.left:
             raise ValueError(f"The strategy wants {wanted.starts} roots of {question.name}; {question.left} are left.")
+        if wanted.anew and len(wanted.anew) != wanted.starts:
+            raise ValueError(
+                f"The strategy wants {wanted.starts} starts of {question.name} at {len(wanted.anew)} places."
+            )
         started = []
-        for _ in range(wanted.starts):
-            path = self._new_path(question, question.trunk, question.tree.root)
+        for place in wanted.anew or [None] * wanted.starts:
+            if place is None:
+                path = self._new_path(question, question.trunk, question.tree.root)
+            else:
+                path = self._regrow(question, *place)
             path.may_fork, path.is_member = wanted.may_fork, wanted.is_member
             question.used += wanted.is_member
             started.append(path)
@@ -166,10 +174,32 @@ class Growth:
             env.close()
             raise
         path = Path(question.started, None, node, branch, env, may_fork=False, is_member=True)
+        path.trunk, path.state = path.number, state_of(env)
         question.started += 1
         question.live.append(path)
         self.at[branch] = question, path
         return path
+
+    def _regrow(self, question: Question, source: Path, moment: Moment) -> Path:
+        """A path that begins where a finished one once stood."""
+        place = self.engine.open(question.tree, moment.node, key=(*self.key, question.name, "anew"))
+        try:
+            path = self._new_path(question, place, moment.node)
+        finally:
+            self.engine.close(place)
+        self._inherit(path, source, moment.turns, moment.results, moment.after_tool)
+        self._move_anchor(question.tree, path, moment.node)
+        return path
+
+    def _inherit(self, child: Path, parent: Path, turns: int, results: int, after_tool: bool) -> None:
+        """The past of another path, its first `turns` turns."""
+        child.parent, child.trunk, child.start_level = (
+            parent.number,
+            parent.trunk,
+            parent.start_level if turns else None,
+        )
+        child.turns, child.steps = parent.turns[:turns], parent.steps[:turns]
+        child.results, child.after_tool = results, after_tool
 
     def _env_at(self, question: Question, node: int) -> AnyEnv:
         env = copy.deepcopy(self.prototype)
@@ -228,6 +258,8 @@ class Growth:
         if path.start_level is None:
             path.start_level = level.value
         path.levels.append(level)
+        end = path.branch.tree.nodes[path.branch.node].end
+        path.steps.append(Step(end - len(path.tokens), end, path.state))
         path.turns.append(path.tokens)
         path.tokens, path.entropies = [], []
 
@@ -254,9 +286,11 @@ class Growth:
             self._end(question, path, "max_context", None)
             return
         node = self.engine.observe(path.branch, tokens)
-        path.after_tool = bool(calls)
+        path.after_tool, path.state = bool(calls), state_of(environment_of(path))
         path.results += path.after_tool
         self._move_anchor(tree, path, tree.root)
+        if getattr(self.strategy, "keeps_moments", False) and question.left > 0:
+            self._keep_moment(question, path, node)
         if path.after_tool and path.may_fork and question.left > 0:
             self._prepare_fork(question, path, node)
         self._write(path)
@@ -271,6 +305,16 @@ class Growth:
         question.tree.hold(node, moment)
         self._move_anchor(question.tree, path, node)
         path.looks_ahead = True
+
+    def _keep_moment(self, question: Question, path: Path, node: int) -> None:
+        """Put the environment aside at the observation until the question is finished."""
+        try:
+            question.tree.hold(node, aepo_env.snapshot(environment_of(path)))
+        except ForkNotSupported:
+            question.report.unforkable += 1
+            return
+        question.kept.append(node)
+        path.moments.append(Moment(node, len(path.turns), path.results, path.after_tool))
 
     def _move_anchor(self, tree: TokenTree, path: Path, node: int) -> None:
         """One holder less at the old place, one more at the new; the prompt's snapshot is the question's own."""
@@ -331,9 +375,8 @@ class Growth:
         except ForkNotSupported:
             return None
         question.used += 1
-        child.parent, child.may_fork = path.number, True
-        child.turns = list(path.turns)
-        child.start_level, child.results, child.after_tool = path.start_level, path.results, path.after_tool
+        child.may_fork = True
+        self._inherit(child, path, len(path.turns), path.results, path.after_tool)
         self._move_anchor(question.tree, child, node)
         return child
 
@@ -352,6 +395,8 @@ class Growth:
             self._close_turn(path)
         check_leaf(question.tree, path, episode, self.codec)
         path.stop_reason, path.rewards = str(reason), dict(episode.rewards)
+        if path.steps:  # environments reward the end of an episode alone
+            path.steps[-1] = path.steps[-1]._replace(reward=path.rewards["total"])
         question.done.append(path)
         self._bury(question, path)
 
@@ -380,6 +425,9 @@ class Growth:
         path.tokens, path.entropies = [], []
         undone = len(path.turns) - path.anchor_turns
         del path.turns[path.anchor_turns :], path.levels[max(0, len(path.levels) - undone) :]
+        del path.steps[path.anchor_turns :]
+        path.moments = [moment for moment in path.moments if moment.turns <= path.anchor_turns]
+        path.state = state_of(env)
         if path.anchor == question.tree.root:
             path.parent, path.origin, path.start_level = None, question.tree.root, None
             path.streak, path.results, path.after_tool = 0, 0, False
@@ -403,14 +451,16 @@ class Growth:
         """All paths have ended: write the leaves, in the order of the paths' numbers."""
         for path in sorted(question.done, key=lambda path: path.number):
             if path.is_member:
-                question.tree.add_leaf(path.branch.node, path.stop_reason, path.rewards)
+                question.tree.add_leaf(path.branch.node, path.stop_reason, path.rewards, path.steps, path.trunk)
                 question.report.leaves.append(
                     LeafRecord(
                         path.number, path.parent, path.origin, len(path.turns), path.stop_reason, path.attempt > 0
                     )
                 )
         self.engine.close(question.trunk)
-        question.tree.release(question.tree.root)
+        for node in (question.tree.root, *question.kept):
+            question.tree.release(node)
+        question.kept.clear()
         if question.tree.snapshots_held:
             raise RuntimeError(f"{question.tree.snapshots_held} snapshots of {question.name} are still held.")
         question.tree.check()

@@ -16,7 +16,7 @@ import numpy as np
 from aepo_env.tasks import Task
 from algorithms.rollout.branching import EntropyScale, EntropyUnits, RunningDeviation
 from algorithms.rollout.records import ForkRecord, QuestionReport
-from algorithms.tree import TokenTree
+from algorithms.tree import Step, TokenTree
 
 if TYPE_CHECKING:
     from algorithms.policy.engine import Branch
@@ -39,15 +39,30 @@ class Level(NamedTuple):
     after_tool: bool
 
 
+class Moment(NamedTuple):
+    """An observation at which the environment was put aside, for a strategy that grows finished paths anew.
+
+    node: the observation's, or the prompt's. turns: of the policy before it. results: tool results up to it.
+    after_tool: whether it is one.
+    """
+
+    node: int
+    turns: int
+    results: int
+    after_tool: bool
+
+
 class Roots(NamedTuple):
     """Paths to start at the prompt, all at once; with 0 `starts` the question is done.
 
     may_fork: whether they are asked for forks. is_member: whether they count in the budget and become leaves.
+    anew: instead of at the prompt, each of the `starts` begins at a moment of a finished path; empty for the prompt.
     """
 
     starts: int
     may_fork: bool
     is_member: bool = True
+    anew: "tuple[tuple[Path, Moment], ...]" = ()
 
 
 class Deviations(NamedTuple):
@@ -67,6 +82,9 @@ class Path:
     number: by order of start. parent, origin: see `LeafRecord`. attempt: 1 after a fault made it start again.
     turns: sampled tokens of each turn that was played, those before the fork included.
     tokens, entropies: of the present turn.
+    trunk: number of the path from the prompt that it descends from; its own, if it is one.
+    steps: of those turns. state: a digest of the state the present turn is taken from.
+    moments: observations of its own turns that it may be grown anew from; none unless the strategy wants them.
     levels: of its own played turns. start_level: of its first tokens; a child has its parent's.
     level: of the look-ahead, while a decision is pending.
     streak: consecutive forks. results: tool results so far.
@@ -99,6 +117,10 @@ class Path:
     finish: str = ""
     stop_reason: str = ""
     rewards: dict[str, float] = field(default_factory=dict)
+    trunk: int = 0
+    steps: list[Step] = field(default_factory=list)
+    state: str = ""
+    moments: list[Moment] = field(default_factory=list)
 
 
 @dataclass(eq=False, slots=True)
@@ -109,6 +131,7 @@ class Question:
     streak: rounds of decisions in a row that brought a fork. random: the question's own stream, for decisions.
     root_units, fork_units: fixed during a batch.
     live: paths that grow; done: those that ended validly, in the order they ended.
+    kept: nodes whose snapshots are held until the question is finished, because paths may be grown anew from them.
     """
 
     task: Task
@@ -125,6 +148,7 @@ class Question:
     streak: int = 0
     live: list[Path] = field(default_factory=list)
     done: list[Path] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -138,7 +162,11 @@ class Question:
 
 
 class Strategy(Protocol):
-    """Where a question's trajectories start and where they fork."""
+    """Where a question's trajectories start and where they fork.
+
+    One that grows finished paths anew (`Roots.anew`) has `keeps_moments = True`: the environment is then put aside at
+    every observation, until the question is finished.
+    """
 
     @property
     def budget(self) -> int:

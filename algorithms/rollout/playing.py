@@ -12,6 +12,7 @@ Threads are for tools that wait for others. Environments bound their own tools; 
 Left out: processes; environments hold live handles.
 """
 
+import hashlib
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, cast
@@ -138,3 +139,12 @@ def environment_of(path: Path) -> AnyEnv:
     if path.env is None:
         raise RuntimeError(f"Path {path.number} has no environment any more: a fault of grow.")
     return path.env
+
+
+def state_of(env: AnyEnv) -> str:
+    """A short digest of where an environment stands: task, last result, what each tool looks at; `ToolEnv.anchor`.
+
+    Equal states have equal digests on all paths and in all processes; the transcript, never the same twice, is not in.
+    """
+    anchor = cast(ToolEnv, env.unwrapped).anchor()
+    return hashlib.sha256(repr(anchor).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Run-time audits: what silently goes wrong in this field is measured at every step, and said in words.
 
     report = audit_log_probs(learner, trees, share=0.02, random=generator)    # raises where numbers disagree
-    check_counts(trees, scores, batch.mask.sum())
+    check_counts(trees, batch)
     print(shown(trees, tokenizer))                                            # what is trained, in words
 
 `rollout.audit` compares every trajectory with what was sampled and what the environment said; here come the numbers:
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algorithms.policy.learner import Learner, Scores
+from algorithms.batch import LeafBatch
+from algorithms.policy.learner import Learner
 from algorithms.tree import Kind, TokenTree
 
 TOLERANCE = 1e-3
@@ -62,8 +63,8 @@ def audit_log_probs(
     return report
 
 
-def check_counts(trees: Sequence[TokenTree], scores: Sequence[Scores], mask_total: int) -> None:
-    """What is trained is what was sampled: leaf tokens under the mask, and unique ones with a score.
+def check_counts(trees: Sequence[TokenTree], batch: LeafBatch) -> None:
+    """What is trained is what was sampled: leaf tokens under the mask, and unique ones with a number.
 
     Raises:
         RuntimeError: a count differs, which is a fault of the program.
@@ -74,12 +75,12 @@ def check_counts(trees: Sequence[TokenTree], scores: Sequence[Scores], mask_tota
             on_leaves += sum(
                 len(tree.nodes[index].tokens) for index in tree.path(leaf.node) if tree.nodes[index].kind == Kind.POLICY
             )
-    if on_leaves != mask_total:
-        raise RuntimeError(f"{mask_total} tokens are to be trained, but {on_leaves} tokens on leaves were sampled.")
-    for tree, score in zip(trees, scores, strict=True):
-        sampled = len(tree.policy_log_probs())
-        if len(score.log_probs) != sampled:
-            raise RuntimeError(f"{tree.question}: {len(score.log_probs)} scores for {sampled} sampled tokens.")
+    trained, unique = int(batch.mask.sum()), int(batch.unique.max()) + 1
+    if on_leaves != trained:
+        raise RuntimeError(f"{trained} tokens are to be trained, but {on_leaves} tokens on leaves were sampled.")
+    sampled = sum(len(tree.policy_log_probs()) for tree in trees)
+    if unique != sampled:
+        raise RuntimeError(f"{unique} unique tokens have numbers, but {sampled} were sampled.")
 
 
 def shown(trees: Sequence[TokenTree], tokenizer: Any) -> str:

@@ -60,8 +60,32 @@ def step_metrics(
         "turns_mean": float(np.mean([leaf.turns for one in reports for leaf in one.leaves])),
         "roots_mean": float(np.mean([one.roots for one in reports])),
         "gap_mean": float(np.mean(gaps)) if gaps else None,
+        "steps": step_shares(trees),
         "rollout": summary(reports),
         "update": numbers,
+    }
+
+
+def step_shares(trees: Sequence[TokenTree]) -> dict[str, Any]:
+    """How many different steps there were, and which share of them was taken from a state that another of the same
+    question was taken from too: what GiGPO has to compare. later_grouped: of steps after a trajectory's first alone.
+
+    A step that leaves share is one step here. Shares are None where there is nothing to take a share of.
+    """
+    grouped: list[tuple[bool, bool]] = []  # (is grouped, is a first step)
+    for tree in trees:
+        unique = {}
+        for leaf in tree.leaves:
+            nodes = {tree.nodes[index].start: index for index in tree.path(leaf.node)}
+            for place, step in enumerate(leaf.steps):
+                unique[nodes[step.start], step.start] = (step.state, place == 0)
+        counts = Counter(state for state, _ in unique.values())
+        grouped += [(counts[state] > 1, is_first) for state, is_first in unique.values()]
+    later = [is_grouped for is_grouped, is_first in grouped if not is_first]
+    return {
+        "count": len(grouped),
+        "grouped": sum(is_grouped for is_grouped, _ in grouped) / len(grouped) if grouped else None,
+        "later_grouped": sum(later) / len(later) if later else None,
     }
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 
 from algorithms.advantage.estimators import EntropyAware
-from algorithms.algorithm import Algorithm, LeafBatch, leaf_rewards
+from algorithms.algorithm import Algorithm, leaf_rewards
 from algorithms.loss.surrogates import BalancedClip
-from algorithms.policy.learner import Learner, Scores
+from algorithms.policy.learner import Learner
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
 from algorithms.rollout.grow import grow
@@ -39,6 +39,7 @@ from algorithms.training.known import algorithm as known_algorithm
 from algorithms.training.measures import Interpreters, step_metrics
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
+from algorithms.training.scoring import Scorers
 from algorithms.training.traces import Played
 from algorithms.training.update import update
 from algorithms.training.watch import Watch
@@ -77,6 +78,7 @@ class Trainer:
             falling = round(config.cooldown * total)
             optimiser = replace(optimiser, decay_start=total - falling, decay_steps=falling)
         self.learner = Learner(policy.model, optimiser, config.token_budget, config.temperature)
+        self.scorers = Scorers.of(self.algorithm, self.learner)  # the reference is the policy as given
         self.limits = TokenLimits(config.turn_tokens, config.total_tokens)
         self.questions = Questions(config.environment, config.seed)
         self.deviations = Deviations()
@@ -119,16 +121,16 @@ class Trainer:
         grew = time.perf_counter()
         key = (self.config.seed, number)
         audit = audit_log_probs(self.learner, trees, self.config.audited, generator(*key, "audit"))
-        scores = [Scores.sampled(tree) for tree in trees]  # the local engine's numbers are the learner's
-        batch = LeafBatch.of(trees, scores)
-        check_counts(trees, scores, int(batch.mask.sum()))
+        batch = self.scorers.batch(trees, self.limits.total)
+        check_counts(trees, batch)
         if self.config.shuffled_rewards:
             order = torch.from_numpy(generator(*key, "shuffle").permutation(len(batch.rewards)))
             batch = replace(batch, rewards=batch.rewards[order])
         advantage = self.algorithm.advantages(batch)
         scored = time.perf_counter()
         self.is_whole = False
-        report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"))
+        critic = self.scorers.critic
+        report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"), critic)
         self.done += 1
         metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
         metrics |= {
@@ -251,6 +253,7 @@ class Trainer:
             "cursor": cursor,
             "deviations": [list(part) for part in deviations],
             "learner": self.learner.state_dict(),
+            "scorers": self.scorers.state_dict(),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -259,6 +262,7 @@ class Trainer:
         kinds = [type(part) for part in self.deviations]
         self.deviations = Deviations(*(kind(*part) for kind, part in zip(kinds, state["deviations"], strict=True)))
         self.learner.load_state_dict(state["learner"])
+        self.scorers.load_state_dict(state.get("scorers", {}))
         self._standing = (self.questions.cursor, self.deviations)
         self._saved = self.done
 

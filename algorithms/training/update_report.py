@@ -3,7 +3,7 @@
 report.plain()          # {"loss": ..., "clip_share": ..., "steps": [{...}, ...]}
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from algorithms.loss.terms import ClipCounts
@@ -18,6 +18,7 @@ class StepReport:
     latter are counted in denominators and not forwarded. counted_tokens: trained leaf tokens in the denominators.
     clips: on the leaf tokens that were forwarded; `trained` is their number.
     ratio_deviation: mean |new / old probability - 1| over these. kl: mean k3 estimate of KL(old || new), in nats.
+    extras: of the algorithm's options and critic, by name (`objective.Objective.extras`).
     """
 
     numbers: StepNumbers
@@ -27,6 +28,7 @@ class StepReport:
     clips: ClipCounts
     ratio_deviation: float
     kl: float
+    extras: dict[str, float] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """For a metrics file."""
@@ -41,6 +43,7 @@ class StepReport:
             "kept_gradient": self.clips.kept,
             "ratio_deviation": self.ratio_deviation,
             "kl": self.kl,
+            **self.extras,
         }
 
 
@@ -78,7 +81,7 @@ class UpdateReport:
             "raw_tokens",
             "micro_batches",
         )
-        means = ("loss", "grad_norm", "ratio_deviation", "kl")
+        means = ("loss", "grad_norm", "ratio_deviation", "kl", *(self.steps[0].extras if self.steps else ()))
         return {
             **{name: sum(step[name] for step in made) / len(made) if made else None for name in means},
             **{name: sum(step[name] for step in made) for name in totals},

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,14 @@ def test_a_share_takes_whole_trees_until_it_is_reached_in_an_order_drawn(trees: 
 
 
 def test_token_counts_that_differ_are_a_fault(trees: list[TokenTree]) -> None:
-    scores = [Scores.sampled(tree) for tree in trees]
-    batch = LeafBatch.of(trees, scores)
-    total = int(batch.mask.sum())
-    check_counts(trees, scores, total)
-    for wrong in (total - 1, total + 1):
-        with pytest.raises(RuntimeError, match="are to be trained"):
-            check_counts(trees, scores, wrong)
-    scores[1] = Scores(scores[1].log_probs[:-1], None)
-    with pytest.raises(RuntimeError, match=r"scores for \d+ sampled tokens"):
-        check_counts(trees, scores, total)
+    batch = LeafBatch.of(trees, [Scores.sampled(tree) for tree in trees])
+    check_counts(trees, batch)
+    fewer = batch.mask.clone()
+    fewer[tuple(batch.mask.nonzero()[-1].tolist())] = False
+    with pytest.raises(RuntimeError, match="are to be trained"):
+        check_counts(trees, replace(batch, mask=fewer))
+    with pytest.raises(RuntimeError, match=r"unique tokens have numbers, but \d+ were sampled"):
+        check_counts(trees, replace(batch, unique=batch.unique - (batch.unique == batch.unique.max()).long()))
 
 
 def test_what_is_shown_marks_exactly_the_policys_text(trees: list[TokenTree]) -> None:
