@@ -147,9 +147,9 @@ def test_the_first_batch_is_written_in_words(run: tuple[RunDirectory, Trainer, l
 def test_rewards_changed_about_change_the_advantages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[LeafBatch, Tensor]] = []
 
-    def watched(learner: Any, algorithm: Any, batch: LeafBatch, advantage: Tensor, random: Any) -> Any:
+    def watched(learner: Any, algorithm: Any, batch: LeafBatch, advantage: Tensor, *rest: Any) -> Any:
         seen.append((batch, advantage))
-        return update(learner, algorithm, batch, advantage, random)
+        return update(learner, algorithm, batch, advantage, *rest)
 
     update = module.update
     monkeypatch.setattr(module, "update", watched)
