@@ -57,7 +57,7 @@ class EpisodeAndSteps:
     def per_step(self, batch: LeafBatch) -> StepAdvantages:
         """Of every step, [S]."""
         table = batch.steps()
-        return gigpo(
+        found = gigpo(
             batch.scores[table.leaf],
             step_returns(table.reward, table.leaf, table.step, discount=self.discount),
             table.question,
@@ -67,6 +67,11 @@ class EpisodeAndSteps:
             deviation=self.deviation,
             episode_statistics=self.statistics,
         )
+        if self.statistics == "steps":
+            return found
+        # Over all leaves, as GRPO has it: one on which the policy wrote nothing has no row in the table.
+        episode = group_normalised(batch.scores, batch.questions, deviation=self.deviation)[table.leaf]
+        return found._replace(advantage=episode + self.weight * found.step, episode=episode)
 
     def __call__(self, batch: LeafBatch) -> Tensor:
         """See `Advantage`."""
