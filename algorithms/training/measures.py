@@ -48,7 +48,7 @@ def step_metrics(
         "leaves": len(leaves),
         "reward": sum(leaf.rewards["total"] for leaf in leaves) / len(leaves),
         "reward_parts": {name: total / len(leaves) for name, total in sorted(parts.items()) if name != "total"},
-        "success": sum(solved(leaf.rewards) for leaf in leaves) / len(leaves),
+        "success": success_of(trees),
         "success_deviation": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
         "dead_questions": int((~informative).sum()),
         "entropy": 0.0 if entropies is None else float(entropies.mean()),
@@ -64,6 +64,12 @@ def step_metrics(
         "rollout": summary(reports),
         "update": numbers,
     }
+
+
+def success_of(trees: Sequence[TokenTree]) -> float:
+    """Share of trajectories whose answer is wholly right."""
+    leaves = [leaf for tree in trees for leaf in tree.leaves]
+    return sum(solved(leaf.rewards) for leaf in leaves) / len(leaves)
 
 
 def step_shares(trees: Sequence[TokenTree]) -> dict[str, Any]:

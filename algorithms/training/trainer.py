@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from algorithms.advantage.estimators import EntropyAware
+from algorithms.advantage.structured import EpisodeAndSteps
 from algorithms.algorithm import Algorithm, leaf_rewards
 from algorithms.loss.surrogates import BalancedClip
 from algorithms.policy.learner import Learner
@@ -36,7 +37,7 @@ from algorithms.training.audits import audit_log_probs, check_counts, shown
 from algorithms.training.config import RunConfig
 from algorithms.training.evaluation import Evaluation, evaluate
 from algorithms.training.known import algorithm as known_algorithm
-from algorithms.training.measures import Interpreters, step_metrics
+from algorithms.training.measures import Interpreters, step_metrics, success_of
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
 from algorithms.training.scoring import Scorers
@@ -114,7 +115,7 @@ class Trainer:
         """One rollout batch and its optimiser steps; the metrics, which are also written."""
         number, began = self.done, time.perf_counter()
         self._interpreters.since_last()  # those of an evaluation in between, on the same pool, are not this step's
-        played, reports, rounds, grown = self._grow(number)
+        played, everything, reports, rounds, grown = self._grow(number)
         trees = [one.tree for one in played]
         if number == 0 and self.directory is not None:
             self.directory.write_text("first_batch.txt", shown(trees, self.policy.tokenizer))
@@ -134,6 +135,8 @@ class Trainer:
         self.done += 1
         metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
         metrics |= {
+            "wanted_questions": self.config.questions,
+            "grown_success": success_of([one.tree for one in everything]),  # a filter keeps questions by their success
             "rounds": rounds,
             "audit": audit._asdict(),
             "interpreters": self._interpreters.since_last(),
@@ -151,8 +154,12 @@ class Trainer:
         self._standing, self.is_whole = (self.questions.cursor, self.deviations), True
         return metrics
 
-    def _grow(self, number: int) -> tuple[list[Played], list[QuestionReport], int, int]:
-        """Grow questions until the filter is content: those kept, reports of all, rounds, questions grown."""
+    def _grow(self, number: int) -> tuple[list[Played], list[Played], list[QuestionReport], int, int]:
+        """Grow questions until the filter is content: those kept, all, reports of all, rounds, questions grown.
+
+        Where the filter keeps nothing, all are trained on: their denominators count, and a divergence or a critic may
+        learn from them.
+        """
         wanted, rounds, grown_questions = self.config.questions, 0, 0
         grown_so_far: list[Played] = []
         kept: list[Played] = []
@@ -187,7 +194,7 @@ class Trainer:
                 raise RuntimeError(f"All trajectories of step {number + 1} were lost to faults: see the log.")
             if not self.algorithm.filter.asks_again(len(kept), wanted, rounds):
                 break
-        return kept or grown_so_far, reports, rounds, grown_questions
+        return kept or grown_so_far, grown_so_far, reports, rounds, grown_questions
 
     def _prepare(self, env: Any) -> None:
         tools = env.unwrapped.rules.tools
@@ -284,6 +291,8 @@ def _parts(algorithm: Algorithm) -> list[str]:
         found.append("balanced")
     if isinstance(algorithm.advantage, EntropyAware) and algorithm.advantage.weight:
         found.append("entropy_weight")
+    if isinstance(algorithm.advantage, EpisodeAndSteps) and algorithm.advantage.weight:
+        found.append("steps")
     return found
 
 
@@ -291,7 +300,7 @@ def _line(metrics: Mapping[str, Any], steps: int, left: float) -> str:
     rollout, seconds = metrics["rollout"], metrics["seconds"]
     clipped = metrics["update"]["clip_share"]
     return (
-        f"step {metrics['step']:>3}/{steps}  success {metrics['success']:.2f}  reward {metrics['reward']:+.2f}  "
+        f"step {metrics['step']:>3}/{steps}  success {metrics['grown_success']:.2f}  reward {metrics['reward']:+.2f}  "
         f"entropy {metrics['entropy']:.2f}  roots {metrics['roots_mean']:.1f}  forks {rollout['forks']:>3}  "
         f"clipped {100 * (clipped or 0):.1f} %  tokens {metrics['unique_tokens']}/{metrics['raw_tokens']}  "
         f"rollout {seconds['rollout']:.1f} s  update {seconds['update']:.1f} s  left {_clock(left)}"

@@ -22,7 +22,8 @@ class Watch:
 
     Args:
         tools: names of the environment's tools.
-        parts: what the algorithm should be seen to do, out of "branching", "premonitor", "balanced", "entropy_weight".
+        parts: what the algorithm should be seen to do, out of "branching", "premonitor", "balanced", "entropy_weight",
+            "steps".
     """
 
     def __init__(self, tools: Sequence[str], parts: Sequence[str]) -> None:
@@ -43,6 +44,14 @@ class Watch:
                 "dropped",
                 f"{dropped} trajectories were lost to faults of tools or judges, twice each, and left out: "
                 "the log has the faults.",
+            )
+        now = self._history[-1]
+        if now["questions"] < now.get("wanted_questions", 0) and now.get("rounds", 1) > 1:
+            yield (
+                "missing",
+                f"After {now['rounds']} rounds of growing, {now['questions']} of {now['wanted_questions']} questions had "
+                "trajectories that differ in reward, and were trained on: take easier or harder questions, or a larger "
+                "budget.",
             )
         if len(self._history) < PATIENCE:
             return
@@ -104,4 +113,9 @@ class Watch:
                 f"All tokens had the same entropy {steps}: weighting by entropy never acted.",
             ),
         }
+        if "steps" in self._parts and not any(one["steps"]["grouped"] for one in self._history):
+            yield (
+                "steps",
+                f"No two steps of a question were taken from the same state {steps}: comparing steps never acted.",
+            )
         yield from ((part, words) for part, (is_idle, words) in idle.items() if is_idle and part in self._parts)

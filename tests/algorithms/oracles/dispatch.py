@@ -47,7 +47,7 @@ def answer(case: Case) -> dict[str, Array]:
 def reason_left_out(case: Case) -> str | None:
     """Why a case is not run, or None."""
     if (case.algorithm, case.kind) not in ANSWERS:
-        return f"not built yet: {case.algorithm} ({case.kind})"
+        return f"not offered here: {case.algorithm} ({case.kind})"
     if case.raises:
         return "the reference itself raised"
     if not case.finite:

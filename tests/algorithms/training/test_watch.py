@@ -7,7 +7,7 @@ import pytest
 
 from algorithms.training.watch import PATIENCE, Watch
 
-PARTS = ("branching", "premonitor", "balanced", "entropy_weight")
+PARTS = ("branching", "premonitor", "balanced", "entropy_weight", "steps")
 HEALTHY: dict[str, Any] = {
     "questions": 10,
     "dead_questions": 3,
@@ -20,6 +20,9 @@ HEALTHY: dict[str, Any] = {
         "roots": [(3, 4), (4, 6)],
     },
     "update": {"kept_gradient": 0.1},
+    "steps": {"grouped": 0.5},
+    "wanted_questions": 10,
+    "rounds": 1,
 }
 
 
@@ -94,3 +97,17 @@ def test_dead_questions_are_counted_over_the_last_steps() -> None:
     ((when, _),) = heard(steps(20) + steps(20, dead_questions=10))
     assert 20 + PATIENCE // 2 < when <= 20 + PATIENCE
     assert heard(steps(dead_questions=9)) == []
+
+
+def test_a_batch_that_could_not_be_filled_is_said_at_once() -> None:
+    ((number, words),) = heard(steps(questions=7, rounds=10))
+    assert number == 1
+    assert "After 10 rounds of growing, 7 of 10 questions" in words
+    assert heard(steps(questions=7, rounds=1)) == []  # a world's end, or trajectories lost to faults
+
+
+def test_steps_that_are_never_compared_are_said() -> None:
+    ((number, words),) = heard(steps(steps__grouped=0.0))
+    assert number == PATIENCE
+    assert "comparing steps never acted" in words
+    assert heard(steps(steps__grouped=0.0), ()) == []
