@@ -49,9 +49,9 @@ class Watch:
         if now["questions"] < now.get("wanted_questions", 0) and now.get("rounds", 1) > 1:
             yield (
                 "missing",
-                f"After {now['rounds']} rounds of growing, {now['questions']} of {now['wanted_questions']} questions had "
-                "trajectories that differ in reward, and were trained on: take easier or harder questions, or a larger "
-                "budget.",
+                f"After {now['rounds']} rounds of growing, {now['questions']} of {now['wanted_questions']} questions "
+                "had trajectories that differ in reward, and were trained on: take easier or harder questions, or a "
+                "larger budget.",
             )
         if len(self._history) < PATIENCE:
             return

@@ -1,6 +1,7 @@
 """Every algorithm as its file states it: known by its name, needing what it says, different from GRPO where it says."""
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from algorithms.settings import settings_of, with_setting, with_settings
 from algorithms.training import known
 from algorithms.training.config import preset
 from algorithms.training.known import ALGORITHMS, algorithm, suited
+from tests.readme import ROOT
 
 FILES = sorted(
     file
@@ -79,6 +81,32 @@ def test_only_those_that_say_so_need_a_reference_a_critic_or_entropies() -> None
     assert off.needs == frozenset()
     assert with_setting(algorithm("grpo"), "mismatch.kind", "tis").needs == {"rescored"}
     assert with_settings(algorithm("grpo"), {"kl.coefficient": "0.1"}).needs == {"reference"}
+
+
+def test_the_docs_have_a_row_for_each_that_names_its_paper_and_what_it_changes() -> None:
+    page = (ROOT / "docs" / "algorithms.md").read_text("utf-8")
+    rows = {
+        line.split("|")[1].strip(" `"): line.split("|")[2:-1]
+        for line in page.splitlines()
+        if "arXiv" in line or "doi" in line
+    }
+    rows = {name: cells for name, cells in rows.items() if len(cells) == 6}
+    assert tuple(sorted(rows)) == tuple(sorted(NAMES))
+    columns = ({"rollout"}, {"advantage", "critic"}, {"loss", "aggregation", "constant_length"}, {"filter", "shaping"})
+    for name, cells in rows.items():
+        assert cells[4].strip() == algorithm(name).paper
+        if name == "grpo":
+            continue
+        own = CHANGES[name]
+        for names, cell in zip(columns, cells, strict=False):
+            if "kl" in own and "divergence" in cell:
+                continue
+            assert bool(names & own) == bool(cell.strip()), (name, names)
+        assert ("divergence" in " ".join(cells)) == ("kl" in own)
+    officials = sorted(name for name in NAMES if "official" in ALGORITHMS[name])
+    (said,) = [line for line in page.splitlines() if line.startswith("`--variant official` runs")]
+    assert sorted(re.findall("`([a-z-]+)`", said.replace("--variant", ""))) == officials
+    assert "not confirmed" in page
 
 
 def test_the_seven_are_complete() -> None:
