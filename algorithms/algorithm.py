@@ -69,7 +69,7 @@ class Loss(Protocol):
     """Per-token terms to minimise; all tensors [rows, tokens].
 
     Terms of tokens whose advantage is 0 are 0, so that questions without any other are not forwarded; a loss that
-    breaks this has `trains_all = True`.
+    breaks this has `trains_all = True`. One that is right for a batch's first step alone has `one_update = True`.
     """
 
     def __call__(self, logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> "PolicyTerms":
@@ -178,6 +178,11 @@ class Algorithm:
             raise ValueError(
                 f"updates are all optimiser steps of a batch, so a multiple of epochs; got {self.updates} updates and "
                 f"{self.epochs} epochs."
+            )
+        if self.updates > 1 and getattr(self.loss, "one_update", False):
+            raise ValueError(
+                f"The loss of {self.name} knows no ratio of new to old probabilities, so a batch gets 1 step, not "
+                f"{self.updates}; loss.highest=2 weights later ones."
             )
         if (self.aggregation == "sequence-mean-token-sum-constant") != (self.constant_length is not None):
             raise ValueError(

@@ -3,7 +3,7 @@
 Source: Williams, Simple statistical gradient-following algorithms for connectionist reinforcement learning, Machine
 Learning 8 (1992). Relative to GRPO it changes the advantage (reward minus the batch's mean, nothing divided, no
 groups), the loss (no ratio, no clip) and the aggregation (log-probabilities of whole trajectories), and so makes one
-optimiser step a batch: a second one would be off-policy without a correction.
+optimiser step a batch: a second one would be off-policy, and must be weighted (`loss.highest=2 updates=4`).
 
 Settings: the batch's mean as baseline is OpenRLHF's "flash" form; `advantage.baseline=none` is the bare return. 16
 trajectories are ours, as for all.

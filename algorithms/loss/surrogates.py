@@ -5,7 +5,7 @@
     PreservingClip(low=0.2, high=0.28)             # GPPO, CE-GPPO
     CutWeights(highest=1.28)                       # CISPO
     SequenceClip(low=3e-4, high=4e-4)              # GSPO; RLOO with length_normalised=False
-    PlainGradient()                                # REINFORCE
+    PlainGradient()                                # REINFORCE, of one step a batch
     DropCovariant(), HoldCovariant()               # Clip-Cov, KL-Cov
 
 Each takes (logp, old_logp, advantage, mask), all [rows, tokens], and gives `terms.PolicyTerms`; the last two also take
@@ -25,7 +25,7 @@ from algorithms.loss.covariance import chosen_at_random, dropped, kl_cov, most_c
 from algorithms.loss.gradient_preserving import gradient_preserving_clip
 from algorithms.loss.reinforce import reinforce
 from algorithms.loss.sequence_ratio import sequence_clip
-from algorithms.loss.terms import PolicyTerms
+from algorithms.loss.terms import PolicyTerms, token_ratio, usable_tokens
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,31 @@ class SequenceClip:
 
 @dataclass(frozen=True)
 class PlainGradient:
-    """REINFORCE's: advantage times log-probability; `reinforce.reinforce`. It knows no ratio: one update a batch."""
+    """REINFORCE's: advantage times log-probability; `reinforce.reinforce`.
+
+    Attributes:
+        highest: with several steps a batch, terms are weighted by the token's ratio, cut here and taken as constant;
+            None: no weights, which is right for one step alone.
+    """
+
+    highest: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.highest is not None and self.highest < 1:
+            raise ValueError(f"Expected a greatest weight of at least 1, or none; got {self}.")
+
+    @property
+    def one_update(self) -> bool:
+        """Whether a second step on a batch would be off-policy without a correction."""
+        return self.highest is None
 
     def __call__(self, logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> PolicyTerms:
         """See `algorithm.Loss`."""
-        return reinforce(logp, advantage, mask)
+        if self.highest is None:
+            return reinforce(logp, advantage, mask)
+        usable = usable_tokens(mask, logp, old_logp, advantage)
+        weights = token_ratio(logp, old_logp, usable).value.clamp(max=self.highest)
+        return reinforce(logp, advantage, mask, weights=weights)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from algorithms.algorithm import Algorithm
 from algorithms.names import NAMES, SEVEN
 from algorithms.settings import settings_of, with_setting, with_settings
 from algorithms.training import known
-from algorithms.training.config import preset
+from algorithms.training.config import PRESETS, preset
 from algorithms.training.known import ALGORITHMS, algorithm, suited
 from tests.readme import ROOT
 
@@ -114,7 +114,7 @@ def test_the_seven_are_complete() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size", ["smoke", "default", "paper"])
+@pytest.mark.parametrize("size", PRESETS)
 def test_a_preset_fits_every_algorithm_and_leaves_out_what_it_has_not(name: str, size: str) -> None:
     for variant in ALGORITHMS[name]:
         settings = preset(size).settings
@@ -123,7 +123,7 @@ def test_a_preset_fits_every_algorithm_and_leaves_out_what_it_has_not(name: str,
         assert made.rollout.budget == settings["rollout.budget"]
         assert kept.items() <= settings.items()
         refused = {"epochs", "updates"} if name == "reinforce" else set()
-        assert set(settings) - set(kept) <= refused
+        assert set(settings) - set(kept) == refused & set(settings)
     assert suited("aepo", settings) == settings
 
 
@@ -132,6 +132,10 @@ def test_what_a_user_sets_is_never_left_out() -> None:
         with_setting(algorithm("ppo"), "rollout.rule.penalty", "0")
     with pytest.raises(ValueError, match="a multiple of epochs"):
         with_setting(algorithm("reinforce"), "epochs", "2")
+    with pytest.raises(ValueError, match="knows no ratio"):
+        with_setting(algorithm("reinforce"), "updates", "4")
+    weighted = with_settings(algorithm("reinforce"), {"loss.highest": "2", "updates": "4", "epochs": "2"})
+    assert weighted.loss.highest == 2
     with pytest.raises(ValueError, match="reinforce\\+\\+-baseline"):
         algorithm("grpo++")
 

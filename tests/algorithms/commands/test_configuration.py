@@ -171,7 +171,7 @@ def test_the_list_has_everything_a_line_may_name(capsys: pytest.CaptureFixture[s
     assert main(["list"]) == 0
     said = capsys.readouterr().out
     for name, variants in ALGORITHMS.items():
-        assert f"  {name:<10} {variants['paper'].summary}" in said
+        assert f"  {name:<20} {variants['paper'].summary}" in said
     for name in (*PRESETS, "web", "search", "code", "factbook", "tiny", "smollm2", "exact_match"):
         assert name in said
     assert "rollout" not in said
@@ -200,3 +200,18 @@ def test_help_of_every_command_is_printed(capsys: pytest.CaptureFixture[str]) ->
 def test_reading_a_line_gives_a_namespace() -> None:
     assert isinstance(_read(["list"]), argparse.Namespace)
     assert json.dumps(made().to_plain())  # plain data
+
+
+def test_a_presets_settings_that_an_algorithm_does_not_have_are_left_out_and_a_users_are_not(tmp_path: Path) -> None:
+    def of(*line: str) -> RunConfig:
+        options = _read(line)
+        return configuration(options, read_file(options.config))
+
+    assert "epochs" not in of("reinforce").settings  # one step a batch has no second epoch
+    assert of("reinforce", "--budget", "8").settings["rollout.budget"] == 8
+    assert of("gigpo").settings == made().settings
+    with pytest.raises(ValueError, match="a multiple of epochs"):
+        algorithm_of(of("reinforce", "--set", "epochs=2"))
+    (tmp_path / "mine.yaml").write_text("settings: {rollout.rule.penalty: 0}\n", "utf-8")
+    with pytest.raises(ValueError, match="There is no setting"):
+        algorithm_of(of("ppo", "--config", "mine.yaml"))

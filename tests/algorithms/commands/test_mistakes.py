@@ -138,9 +138,9 @@ TRAINING = [
 
 OTHER = [
     ([], "Say what to do: aepo"),
-    (["ppo"], "There is no command 'ppo'."),
+    (["a3c"], "There is no command 'a3c'."),
     (["aeop"], "There is no command 'aeop'; did you mean 'aepo'?"),
-    (["train"], "There are aepo, arpo, grpo"),
+    (["train"], "There are aepo, grpo, reinforce++"),
     (["eval"], "run; see"),
     (["eval", "nothing"], "There is no run in nothing"),
     (["eval", "pages"], "There is no run in pages"),

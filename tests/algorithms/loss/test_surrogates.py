@@ -70,6 +70,11 @@ def test_the_plain_gradient_is_reinforce() -> None:
     batch = random_batch(2)
     values = (batch.logp, batch.old_logp, batch.advantage, batch.mask)
     assert same(PlainGradient()(*values), reinforce(batch.logp, batch.advantage, batch.mask))
+    weights = (batch.logp - batch.old_logp).exp().clamp(max=1.5)
+    weighted = PlainGradient(highest=1.5)(*values)
+    expected = reinforce(batch.logp, batch.advantage, batch.mask, weights=weights)
+    torch.testing.assert_close(weighted.factor, expected.factor, rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(weighted.factor, PlainGradient()(*values).factor)
 
 
 def test_the_most_covariant_tokens_of_the_whole_step_are_held() -> None:
@@ -111,6 +116,7 @@ def test_covariant_tokens_are_drawn_from_the_band_and_left_out() -> None:
         (DropCovariant, {"share": 2.0}),
         (DropCovariant, {"least": 6.0}),
         (HoldCovariant, {"coefficient": -1.0}),
+        (PlainGradient, {"highest": 0.5}),
     ],
 )
 def test_settings_that_cannot_be_are_refused_where_they_are_written(kind, settings: dict[str, float]) -> None:

@@ -70,6 +70,7 @@ OPTIONS = {name: {} for name in NAMES} | {
     "grpo with all options": {"kl.coefficient": "0.1", "mismatch.kind": "icepop", "entropy_bonus": "0.05"},
     "clip-cov": {"loss.share": "0.2", "loss.least": "0.1"},
     "kl-cov": {"loss.share": "0.2"},
+    "reinforce": {"loss.highest": "1.5"},
 }
 
 
