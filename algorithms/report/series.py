@@ -68,13 +68,11 @@ def _learning(run: RunFiles) -> list[Chart]:
     ]
 
 
-def _growing(metrics: Sequence[Record]) -> list[Chart]:
+def _branching(metrics: Sequence[Record]) -> list[Chart]:
     rollouts = [one["rollout"] for one in metrics]
     quartiles = [one["fork_probability_quartiles"] or [None] * 3 for one in rollouts]
     probability = _line("median", [one[1] for one in quartiles], "main")
     probability["low"], probability["high"] = [one[0] for one in quartiles], [one[2] for one in quartiles]
-    tools = sorted({name for one in rollouts for name in one["tool_calls"]})
-    live = [one.get("interpreters", {}) for one in metrics]
     roots: Chart = {
         "kind": "counts",
         "title": "Roots of a question (m)",
@@ -98,6 +96,15 @@ def _growing(metrics: Sequence[Record]) -> list[Chart]:
             zero=True,
         ),
         _lines("P(fork)", "probability", "The band holds the middle half of the decisions.", [probability]),
+    ]
+
+
+def _growing(metrics: Sequence[Record]) -> list[Chart]:
+    rollouts = [one["rollout"] for one in metrics]
+    tools = sorted({name for one in rollouts for name in one["tool_calls"]})
+    live = [one.get("interpreters", {}) for one in metrics]
+    return [
+        *_branching(metrics),
         _lines(
             "Tokens",
             "a step",
