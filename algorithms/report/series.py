@@ -42,7 +42,7 @@ def charts(run: RunFiles) -> list[Chart]:
 
 def _learning(run: RunFiles) -> list[Chart]:
     metrics = run.metrics
-    success = _line("training", [100 * one["success"] for one in metrics], "main")
+    success = _line("training", [100 * _success(one) for one in metrics], "main")
     success["low"], success["high"] = _band(metrics)
     parts = sorted({name for one in metrics for name in one["reward_parts"]})
     rewards = [_line("total", [one["reward"] for one in metrics], "main")]
@@ -66,6 +66,11 @@ def _learning(run: RunFiles) -> list[Chart]:
         ),
         _lines("Entropy", "nats a token", "", [_line("mean", [one["entropy"] for one in metrics], "main")]),
     ]
+
+
+def _success(metrics: Record) -> float:
+    """Of all that was grown: a filter keeps questions by their success."""
+    return float(metrics.get("grown_success", metrics["success"]))
 
 
 def _branching(metrics: Sequence[Record]) -> list[Chart]:
@@ -232,8 +237,8 @@ def _band(metrics: Sequence[Record]) -> tuple[list[float | None], list[float | N
     for one in metrics:
         deviation = one.get("success_deviation")
         half = None if deviation is None else 1.96 * deviation / math.sqrt(one["questions"])
-        low.append(None if half is None else max(0.0, 100 * (one["success"] - half)))
-        high.append(None if half is None else min(100.0, 100 * (one["success"] + half)))
+        low.append(None if half is None else max(0.0, 100 * (_success(one) - half)))
+        high.append(None if half is None else min(100.0, 100 * (_success(one) + half)))
     return low, high
 
 
