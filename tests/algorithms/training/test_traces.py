@@ -35,9 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Seen]]:
     seen: list[Seen] = []
     whole = module.update
 
-    def spied(learner: Any, algorithm: Any, batch: LeafBatch, advantage: Tensor, random: Any) -> Any:
+    def spied(learner: Any, algorithm: Any, batch: LeafBatch, advantage: Tensor, *rest: Any) -> Any:
         seen.append((batch, advantage))
-        return whole(learner, algorithm, batch, advantage, random)
+        return whole(learner, algorithm, batch, advantage, *rest)
 
     wanted = config()
     directory = RunDirectory.create(tmp_path_factory.mktemp("run"), wanted, "by hand")
