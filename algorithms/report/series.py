@@ -70,7 +70,8 @@ def _learning(run: RunFiles) -> list[Chart]:
 
 def _success(metrics: Record) -> float:
     """Of all that was grown: a filter keeps questions by their success."""
-    return float(metrics.get("grown_success", metrics["success"]))
+    grown = metrics.get("grown_success")
+    return float(metrics["success"] if grown is None else grown)
 
 
 def _branching(metrics: Sequence[Record]) -> list[Chart]:
@@ -101,6 +102,34 @@ def _branching(metrics: Sequence[Record]) -> list[Chart]:
             zero=True,
         ),
         _lines("P(fork)", "probability", "The band holds the middle half of the decisions.", [probability]),
+        *_exploring(metrics),
+    ]
+
+
+def _exploring(metrics: Sequence[Record]) -> list[Chart]:
+    found = [one["exploration"] for one in metrics if "exploration" in one]
+    if not found or len(found) < len(metrics):  # a run of an earlier version
+        return []
+    shares = {"uncertain turns in a row": "uncertain_in_a_row", "forks on the busiest three": "forks_of_busiest"}
+    return [
+        _lines(
+            "Where uncertainty lies",
+            "%",
+            "Of uncertain turns behind a tool result, those whose predecessor was so too; of forks, those on the three "
+            "paths of their question that forked most.",
+            [
+                _line(name, [None if one[key] is None else 100 * one[key] for one in found])
+                for name, key in shares.items()
+                if any(one[key] is not None for one in found)
+            ],
+        ),
+        _lines(
+            "Different in a question",
+            "mean of its trajectories",
+            "Calls (tool and argument), results and answers that differ: how widely the group explores.",
+            [_line(name, [one["different"][name] for one in found]) for name in ("calls", "results", "answers")],
+            zero=True,
+        ),
     ]
 
 

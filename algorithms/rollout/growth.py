@@ -395,6 +395,8 @@ class Growth:
             self._close_turn(path)
         check_leaf(question.tree, path, episode, self.codec)
         path.stop_reason, path.rewards = str(reason), dict(episode.rewards)
+        if path.is_member:
+            question.report.note(episode)
         if path.steps:  # environments reward the end of an episode alone
             path.steps[-1] = path.steps[-1]._replace(reward=path.rewards["total"])
         question.done.append(path)

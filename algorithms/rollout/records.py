@@ -10,9 +10,12 @@ Plain data for metrics and traces; trees hold tokens and rewards.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from aepo_env.episode import Episode
 
 Outcome = Literal["forked", "draw", "budget", "environment"]
 
@@ -67,6 +70,7 @@ class QuestionReport:
     roots: paths planned to start at the prompt and to be forked (with AEPO's probe, if it is kept: the m of the paper).
     gap: H_root - H_tool of the probe, unscaled; None without a probe, or where it called no tool.
     calls: tools run, by name, each once however many leaves share it. steps: turns played.
+    asked, read, answers: what its trajectories called (tool and argument), were told, and answered, each once.
     retried, dropped: invalid paths that were tried again, and that were given up. unforkable: tool results at which the
     environment could not be put aside, so that no decision was taken.
     """
@@ -77,10 +81,21 @@ class QuestionReport:
     forks: list[ForkRecord] = field(default_factory=list)
     leaves: list[LeafRecord] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    answers: set[str] = field(default_factory=set)
     steps: int = 0
     retried: int = 0
     dropped: int = 0
     unforkable: int = 0
+
+    def note(self, episode: "Episode") -> None:
+        """What a member's episode called, was told, and answered."""
+        for call in episode.calls():
+            self.asked.add((call.tool, call.argument))
+            self.read.add(call.result)
+        if episode.answer is not None:
+            self.answers.add(episode.answer)
 
 
 def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from aepo_env.sandbox.pool import InterpreterPool
 from algorithms.algorithm import LeafBatch
 from algorithms.rollout.records import QuestionReport, summary
+from algorithms.training.exploration import exploration
 from algorithms.training.update_report import UpdateReport
 from algorithms.tree import TokenTree
 
@@ -61,6 +62,7 @@ def step_metrics(
         "roots_mean": float(np.mean([one.roots for one in reports])),
         "gap_mean": float(np.mean(gaps)) if gaps else None,
         "steps": step_shares(trees),
+        "exploration": exploration(trees, reports),
         "rollout": summary(reports),
         "update": numbers,
     }
