@@ -10,9 +10,11 @@ Source: AEPO, arXiv:2510.14545. Relative to GRPO it changes
 All are on; each is switched off alone: `rollout.premonitor=false` (then `rollout.initial=`), `rollout.rule.penalty=0`,
 `loss.balanced=false`, `advantage.weight=0`. With all off and `rollout.initial` the whole budget, this is GRPO.
 
-Settings: 16, base probability 0.5, both entropy weights 0.2, penalty 0.05, clip 0.2 and dual clip 3 are those of its
-scripts and code (the paper prints none that could be found). Ours: entropy differences in units of their running
-deviation and so a sensitivity of 1, entropy statistics over the whole batch, and 4 optimiser steps.
+Settings: 16, base probability 0.5, entropy weight of the advantage 0.2, penalty 0.05, clip 0.2 and dual clip 3 are
+those of its scripts and code (the paper prints none that could be found). Ours: entropy differences in units of their
+running deviation, and so a sensitivity of 1 and a weight of 0.5 for forks (few differences are large: with the scripts'
+0.2 half of all forks would be coin flips within 0.05 of even), entropy statistics over the whole batch, and 4 optimiser
+steps.
 
 Official: the published scripts: no pre-monitoring (8 start at the prompt), the code's form of the penalty, entropies
 summed over 20 tokens, 8 steps, token means of micro-batches, and no entropy-aware advantage: their switch for it is on,
@@ -31,7 +33,7 @@ AEPO = Algorithm(
     name="aepo",
     paper="arXiv:2510.14545",
     summary="A probe splits the budget, forks follow entropy, clipped and uncertain tokens go on learning.",
-    rollout=EntropyBalanced(budget=16, sensitivity=1.0, rule=ForkRule(base=0.5, weight=0.2, penalty=0.05)),
+    rollout=EntropyBalanced(budget=16, sensitivity=1.0, rule=ForkRule(base=0.5, weight=0.5, penalty=0.05)),
     advantage=EntropyAware(GroupNormalised(deviation="sample"), weight=0.2),
     loss=BalancedClip(low=0.2, high=0.2, dual=3.0),
     aggregation="token-mean",

@@ -33,7 +33,12 @@ def test_arpo_changes_nothing_but_the_rollout_of_grpo() -> None:
     assert replace(ARPO, rollout=GRPO.rollout, name="", paper="", summary="") == replace(
         GRPO, name="", paper="", summary=""
     )
-    assert differences(ARPO_OFFICIAL, ARPO) == {"rollout.scale", "aggregation", "updates"}
+    assert differences(ARPO_OFFICIAL, ARPO) == {
+        "rollout.scale",
+        "rollout.rule.weight",
+        "aggregation",
+        "updates",
+    }
     assert differences(GRPO_OFFICIAL, GRPO) == {"aggregation", "updates"}
 
 
