@@ -32,6 +32,12 @@ from algorithms.training.config import RunConfig
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "gymnasium")
 
+_LINES = ("metrics.jsonl", "eval.jsonl")
+_WHOLE = (
+    "config.yaml", "command.txt", "environment.json", "first_batch.txt", "profile.txt", "report.html", "wandb_id.txt",
+)  # fmt: skip
+_TRACE = re.compile(r"step_(\d{6,})\.jsonl\.gz(\.new)?")
+
 
 class RunDirectory:
     """An existing run's folder."""
@@ -45,23 +51,30 @@ class RunDirectory:
     def create(cls, path: str | os.PathLike[str], config: RunConfig, command: str) -> "RunDirectory":
         """A new folder with its configuration, in which 0 threads have become the number there is.
 
-        Raises ValueError where there is a run already or none can be made.
+        Other files of the folder are left alone. Raises ValueError where there is a run already, or what is left of
+        one, or none can be made.
         """
         folder = Path(path)
         made = cls(folder)
         config = replace(config, threads=config.threads or len(os.sched_getaffinity(0)))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / "config.yaml").exists():
+            if not made._is_taken():
                 with made.locked():  # two commands at once may have found the same folder free
-                    if not (folder / "config.yaml").exists():
+                    if not made._is_taken():
                         made.write_text("command.txt", command + "\n")
                         made.write_text("environment.json", json.dumps(_environment(), indent=2) + "\n")
                         made.change_config(config)
                         return made
         except OSError as error:
             raise ValueError(f"The run directory {folder} cannot be written ({error}): choose another.") from error
-        raise ValueError(f"{folder} holds a run already: choose another --run-dir, or remove that one.")
+        raise ValueError(
+            f"{folder} holds a run already, or what is left of one: choose another --run-dir, or remove that one."
+        )
+
+    def _is_taken(self) -> bool:
+        """Whether something lies here that a run would go on from, or write over."""
+        return any((self.path / name).exists() for name in ("config.yaml", *_LINES, "traces", "checkpoints"))
 
     def discard(self) -> None:
         """Remove what `create` wrote, of a run that never began; the folder too, where nothing else is in it."""
@@ -159,7 +172,7 @@ class RunDirectory:
 
     def save(self, policy: Policy, state: Mapping[str, Any], step: int) -> Path:
         """A checkpoint, and with it on the disk all lines so far; its folder."""
-        return self.checkpoints.save(policy, state, step, beside=[*self.path.glob("*.jsonl"), self.path])
+        return self.checkpoints.save(policy, state, step, beside=[*self._lines_there(), self.path])
 
     def latest_policy(self, say: Callable[[str], None] = print) -> Path:
         """The folder of the newest checkpoint whose policy is undamaged. Raises ValueError where there is none."""
@@ -180,19 +193,22 @@ class RunDirectory:
 
         Evaluations of the policy as it was after that step stay: they would come out the same again.
         """
-        for file in self.path.glob("*.jsonl"):
+        for file in self._lines_there():
             end = 0
             for record, after in _lines(file):
                 if record["step"] > step:
                     break
                 end = after
             os.truncate(file, end)
-        for left in [*self.path.glob("*.new"), *self.path.glob("traces/*.new")]:
-            left.unlink()
-        for trace in self.path.glob("traces/*"):
-            if (number := re.search(r"\d+", trace.name)) and int(number[0]) > step:
+        for name in _WHOLE:
+            (self.path / f"{name}.new").unlink(missing_ok=True)
+        for trace in self.path.glob("traces/*"):  # what others put there has other names
+            if (found := _TRACE.fullmatch(trace.name)) and (found[2] or int(found[1]) > step):
                 trace.unlink()
         self.checkpoints.rewind(step)
+
+    def _lines_there(self) -> list[Path]:
+        return [file for name in _LINES if (file := self.path / name).is_file()]
 
 
 def _lines(file: Path) -> Iterator[tuple[dict[str, Any], int]]:

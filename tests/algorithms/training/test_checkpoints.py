@@ -149,6 +149,23 @@ def test_what_came_after_a_step_is_forgotten(tmp_path: Path, tail: str) -> None:
     assert made.records("metrics.jsonl") == made.records("eval.jsonl") == []
 
 
+def test_files_that_are_not_the_runs_are_left_alone(tmp_path: Path) -> None:
+    made = directory(tmp_path)
+    mine = {"tasks.jsonl": '{"question": "Who?"}\n', "notes.new": "mine", "traces/photo_9.png": "mine"}
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+    made.rewind(-1)
+    assert {name: (tmp_path / name).read_text() for name in mine} == mine
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "eval.jsonl", "checkpoints", "traces"])
+def test_no_run_begins_on_what_is_left_of_another(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).touch()
+    with pytest.raises(ValueError, match="what is left of one"):
+        RunDirectory.create(tmp_path, RunConfig(threads=1), "")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_one_process_at_a_time_writes(tmp_path: Path) -> None:
     made = directory(tmp_path)
     with made.locked():
