@@ -6,7 +6,7 @@
 
 The generated worlds are endless: after `world_questions` questions the next world opens, so that no page can be learned
 by heart. Their seeds keep apart what a cold start saw (from 0 on), what tokenizers saw, and each run's own. Other
-corpora are one world, whose questions come again in a new order once all were asked.
+corpora, and questions from a file, are one world, whose questions come again in a new order once all were asked.
 """
 
 from typing import Any
@@ -40,7 +40,8 @@ class Questions:
 
     def __init__(self, settings: EnvironmentSettings, seed: int, cursor: int = 0) -> None:
         self.settings, self.seed, self.cursor = settings, seed, cursor
-        self._generated = settings.arguments.get("corpus", "generated") == "generated"
+        arguments = settings.arguments
+        self._generated = arguments.get("corpus", "generated") == "generated" and arguments.get("tasks") is None
         self._world = -1
         self._env: Any = None
 

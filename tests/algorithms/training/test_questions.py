@@ -63,6 +63,21 @@ def test_the_environment_is_over_the_world_of_the_tasks() -> None:
     assert questions.next(1)[1][0].id != tasks[0].id  # it goes on, in an environment opened again
 
 
+def test_a_file_of_tasks_is_asked_once_a_round_too(tmp_path: Path) -> None:
+    file = tmp_path / "sums.jsonl"
+    lines = [json.dumps({"id": f"q{n}", "question": f"What is {n} + {n}?", "answers": [str(2 * n)]}) for n in range(30)]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    settings = EnvironmentSettings("code", {"tasks": str(file)})  # fewer than `world_questions`
+    env = make_environment(settings, "train")
+    every = {task.id for task in env.unwrapped.tasks}
+    env.close()
+    questions = Questions(settings, 0)
+    rounds = [ids(questions, len(every)) for _ in range(2)]
+    questions.close()
+    assert set(rounds[0]) == set(rounds[1]) == every
+    assert rounds[0] != rounds[1]
+
+
 def test_a_folder_is_asked_once_a_round_in_an_order_of_its_own(folder: EnvironmentSettings) -> None:
     env = make_environment(folder, "train")
     every = {task.id for task in env.unwrapped.tasks}
