@@ -92,11 +92,19 @@ def configuration(options: argparse.Namespace, file: Mapping[str, Any]) -> "RunC
         if (value := getattr(options, option)) is not None:
             _only_once(option, name, given)
             settings[name] = value
+    if "settings" not in file and "epochs" not in given and not _divides(settings):
+        del settings["epochs"]  # a preset's belongs to the number of updates that the line changed
     config = replace(config, settings=settings)
     own = {name: value for name, value in given.items() if name.partition(".")[0] in of_run}
     changes = {**own, **_of_options(options, given)}
     config = with_settings(config, changes)
     return replace(config, environment=_environment(config.environment, options), model=_absolute(config.model))
+
+
+def _divides(settings: Mapping[str, Any]) -> bool:
+    """Whether the updates, where they are said and can be read, are a multiple of the epochs."""
+    updates, epochs = (str(settings.get(name, "")) for name in ("updates", "epochs"))
+    return not (updates.isdecimal() and epochs.isdecimal()) or int(updates) % max(1, int(epochs)) == 0
 
 
 def _start(options: argparse.Namespace, file: Mapping[str, Any]) -> tuple["RunConfig", dict[str, Any]]:
