@@ -86,10 +86,11 @@ def _dry_run(config: "RunConfig") -> int:
     from algorithms.training.estimate import estimate
     from algorithms.training.trainer import algorithm_of
 
-    settings = settings_of(algorithm_of(config))
+    algorithm = algorithm_of(config)
+    settings = settings_of(algorithm)
     listed = {name: value for name, value in settings.items() if name not in ("name", "paper", "summary")}
     say(yaml.safe_dump({**config.to_plain(), "settings": listed}, sort_keys=False).rstrip())
-    for line in estimate(config, settings["rollout.budget"], settings["updates"], settings["epochs"]):
+    for line in estimate(config, algorithm):
         _aside(line)
     return 0
 

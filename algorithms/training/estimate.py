@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from algorithms.algorithm import Algorithm
 from algorithms.training.config import RunConfig
 from algorithms.training.questions import make_environment
 
@@ -152,8 +153,9 @@ def throughput(device: str, threads: int) -> float:
     return 2 * size**3 / best
 
 
-def estimate(config: RunConfig, budget: int, updates: int, epochs: int) -> list[str]:
-    """Lines for a person. config: its device resolved. budget, updates, epochs: of the algorithm with its settings."""
+def estimate(config: RunConfig, algorithm: Algorithm) -> list[str]:
+    """Lines for a person. config: its device resolved. algorithm: with its settings."""
+    budget, updates, epochs = algorithm.rollout.budget, algorithm.updates, algorithm.epochs
     rows = config.questions * budget
     most = rows * config.total_tokens
     lines = [
@@ -179,21 +181,35 @@ def estimate(config: RunConfig, budget: int, updates: int, epochs: int) -> list[
     shape = shape_of(config.model)
     if shape is None:
         return [*lines, f"model         the shape of {config.model} is not known here: no estimate of memory and time"]
-    return [*lines, *_memory(config, shape, most, unique), _time(config, shape, unique, written, epochs)]
+    forwards = _forwards(algorithm, unique, epochs)
+    return [*lines, *_memory(config, shape, algorithm, most, unique), _time(config, shape, forwards, written)]
 
 
-def _memory(config: RunConfig, shape: Shape, most: int, unique: float) -> list[str]:
+def _forwards(algorithm: Algorithm, unique: float, epochs: int) -> float:
+    """What the learner computes in a step, in forwards of a token: backward is two of them, sampling is one."""
+    trained = 3 * epochs * (2 if algorithm.critic is not None else 1)
+    scored = len(algorithm.needs & {"reference", "values", "rescored"})
+    return unique * (1 + trained + scored)
+
+
+def _memory(config: RunConfig, shape: Shape, algorithm: Algorithm, most: int, unique: float) -> list[str]:
     trained = shape.parameters
     if not config.optimiser.train_embeddings:
         trained -= shape.vocabulary * shape.width
     weights, states = _BYTES * shape.parameters, 3 * _BYTES * trained  # a gradient and AdamW's two moments each
+    beside = {}
+    if "reference" in algorithm.needs:
+        beside["a frozen reference"] = weights
+    if algorithm.critic is not None:
+        beside["a critic with its gradients and AdamW"] = weights + states
     kept = min(config.token_budget, most) * shape.activation_bytes
     kv = (unique or most) * shape.kv_bytes
-    total = weights + states + max(kept, kv)
+    total = weights + states + sum(beside.values()) + max(kept, kv)
+    more = "".join(f", {name} {_size(size)}" for name, size in beside.items())
     lines = [
         f"model         {config.model}: {_count(shape.parameters)} parameters, {_count(trained)} of them trained",
-        f"memory        about {_size(total)}: weights {_size(weights)}, gradients and AdamW {_size(states)}, in turn "
-        f"keys and values {_size(kv)} (at most {_size(most * shape.kv_bytes)}) and a forward of "
+        f"memory        about {_size(total)}: weights {_size(weights)}, gradients and AdamW {_size(states)}{more}, in "
+        f"turn keys and values {_size(kv)} (at most {_size(most * shape.kv_bytes)}) and a forward of "
         f"{min(config.token_budget, most):,} tokens {_size(kept)}",
     ]
     if total > (room := _room(config.device)):
@@ -204,8 +220,8 @@ def _memory(config: RunConfig, shape: Shape, most: int, unique: float) -> list[s
     return lines
 
 
-def _time(config: RunConfig, shape: Shape, unique: float, written: float, epochs: int) -> str:
-    if not unique:
+def _time(config: RunConfig, shape: Shape, forwards: float, written: float) -> str:
+    if not forwards:
         return "time          not known, since the usual length is not"
     if 4 * _BYTES * shape.parameters < _room(config.device):
         peak = throughput(config.device, config.threads)
@@ -214,7 +230,7 @@ def _time(config: RunConfig, shape: Shape, unique: float, written: float, epochs
     else:
         speed = ASSUMED_FLOPS
         said = f"assumed: one GPU with room for it that reaches {speed / 1e12:.0f} TFLOP/s in float32"
-    step = shape.parameters * (2 + 6 * epochs) * unique / speed + written * TOKEN_SECONDS
+    step = 2 * shape.parameters * forwards / speed + written * TOKEN_SECONDS
     return f"time          about {_clock(step)} a step, {_clock(step * config.steps)} in all ({said})"
 
 

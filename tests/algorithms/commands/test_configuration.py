@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from algorithms.policy.tiny import tiny_model
 from algorithms.run import _read, main
 from algorithms.settings import settings_of
 from algorithms.training.config import PRESETS, RunConfig, preset
-from algorithms.training.estimate import SHAPES, shape_of
-from algorithms.training.known import ALGORITHMS
+from algorithms.training.estimate import SHAPES, Usual, estimate, shape_of
+from algorithms.training.known import ALGORITHMS, algorithm
 from algorithms.training.trainer import algorithm_of
 
 
@@ -47,6 +49,32 @@ def test_options_change_what_they_name_and_nothing_else() -> None:
     wanted["settings"] |= {"rollout.budget": 4, "loss.high": "0.3"}
     assert config.to_plain() == wanted
     assert settings_of(algorithm_of(config))["loss.high"] == 0.3
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_what_a_line_says_wins_over_what_a_preset_says_beside_it(updates: int) -> None:
+    config = made("--updates", str(updates))  # the preset makes two epochs of four steps
+    assert algorithm_of(config).updates == updates
+    assert algorithm_of(config).epochs == 1
+    assert config.settings["rollout.budget"] == preset("default").settings["rollout.budget"]
+    assert algorithm_of(made("--updates", "6")).epochs == 2
+    assert algorithm_of(made("--set", "epochs=1", "--updates", "3")).epochs == 1
+
+
+def test_an_estimate_counts_the_models_beside_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("algorithms.training.estimate.usual", lambda _: Usual(50.0, 100.0, 200.0))
+    monkeypatch.setattr("algorithms.training.estimate.throughput", lambda *_: 1e11)
+    config = replace(preset("default"), device="cpu", threads=1)
+    said = {name: "\n".join(estimate(config, algorithm(name))) for name in ("grpo", "gigpo", "ppo")}
+    memory = {name: int(re.search(r"about ([\d,]+) MB", text)[1].replace(",", "")) for name, text in said.items()}  # type: ignore[index]
+    weights, states = 4 * 0.93, 12 * 0.80  # MB, of the tiny model: a number of four bytes each, three to train it
+    assert memory["gigpo"] - memory["grpo"] == pytest.approx(weights, abs=1)
+    assert memory["ppo"] - memory["grpo"] == pytest.approx(weights + states, abs=1)
+    assert "a frozen reference" in said["gigpo"]
+    assert "a critic" in said["ppo"]
+    assert "reference" not in said["grpo"] + said["ppo"]
+    seconds = {name: float(re.search(r"about ([\d.]+) s a step", text)[1]) for name, text in said.items()}  # type: ignore[index]
+    assert seconds["grpo"] < seconds["gigpo"] < seconds["ppo"]
 
 
 def test_set_reaches_the_run_too() -> None:
