@@ -77,6 +77,6 @@ def _list_steps(path: Path, metrics: Sequence[dict[str, object]]) -> int:
     for step in steps:
         one = known.get(step)
         forks = one["rollout"]["forks"] if one is not None else None  # type: ignore[index]
-        say(f"{step:>4}" + ("" if one is None else f"  {100 * one['success']:>5.1f} %  {forks:>5}"))  # type: ignore[operator]
+        say(f"{step:>4}" + ("" if one is None else f"  {100 * one['success']:>5.1f} %  {forks:>5d}"))  # type: ignore[operator]
     say(f"list the questions of one with  {command(['trace', str(path), '--step', str(steps[-1])])}")
     return 0

@@ -26,6 +26,7 @@ from algorithms.report.summary import headline, parts_in_words, summary
 LARGEST = 5_000_000
 """Bytes of a page; trees get what the rest leaves of it."""
 _TREES = 3_600_000
+_SLACK = 1_000  # commas between trees, and the like
 _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = ("elements.js", "charts.js", "reading.js", "trees.js", "report.js")
 
@@ -50,7 +51,7 @@ def write(path: Path, to: Path | None = None) -> Path:
 def page_data(run: RunFiles) -> dict[str, Any]:
     """All that the page shows, as plain data."""
     found = summary(run)
-    return {
+    data: dict[str, Any] = {
         "title": run.title,
         "folder": str(run.path),
         "done": run.done,
@@ -62,11 +63,13 @@ def page_data(run: RunFiles) -> dict[str, Any]:
         "parts": [part._asdict() for part in parts_in_words(found)],
         "charts": charts(run),
         "families": families(run),
-        "trees": trees(run.path, _TREES),
+        "trees": [],
         "config": list(_flat(run.config)),
         "command": run.command,
         "environment": list(_flat(run.environment)),
     }
+    data["trees"] = trees(run.path, min(_TREES, LARGEST - len(html(data).encode()) - _SLACK))
+    return data
 
 
 def html(data: Mapping[str, Any]) -> str:

@@ -96,9 +96,12 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     text = file.read_bytes().decode("utf-8", "replace")
     complete = text[: text.rfind("\n") + 1]
     try:
-        return [json.loads(line) for line in complete.split("\n") if line]
+        found = [json.loads(line) for line in complete.split("\n") if line]
     except ValueError as error:
         raise ValueError(f"{file} holds a line that is no JSON ({_first_line(error)}): it was changed.") from error
+    if not all(isinstance(one, dict) for one in found):
+        raise ValueError(f"{file} holds a line that is no record of a run: it was changed.")
+    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from algorithms.report.trace_shape import misfit
+
 VERSION = 1
 
 Trace = dict[str, Any]
@@ -43,7 +45,7 @@ def read(run: Path, step: int) -> list[Trace]:
     """The traces of a step.
 
     Raises:
-        ValueError: there are none, they were cut short, or another version wrote them.
+        ValueError: there are none, they were cut short or changed, or another version wrote them.
     """
     file = trace_file(run, step)
     if not file.is_file():
@@ -55,9 +57,11 @@ def read(run: Path, step: int) -> list[Trace]:
             found: list[Trace] = [json.loads(line) for line in lines]
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({error}): it was changed or cut short.") from error
-    for trace in found:
+    for number, trace in enumerate(found, start=1):
         if not isinstance(trace, dict) or trace.get("version") != VERSION:
             raise ValueError(f"{file} holds no traces of version {VERSION}: another release of this project wrote it.")
+        if (wrong := misfit(trace)) is not None:
+            raise ValueError(f"{file}, line {number}: {wrong!r} is not as a run writes it; the file was changed.")
     return found
 
 

@@ -65,7 +65,8 @@ function extent(spec, stacked) {
   for (const step of spec.counts || []) for (const [value] of step) values.push(value);
   if (spec.marks) values.push(spec.marks[0] * 2);
   const known = values.filter((value) => value !== null);
-  let low = Math.min(...known), high = Math.max(...known);
+  let low = Infinity, high = -Infinity;
+  for (const value of known) (low = Math.min(low, value)), (high = Math.max(high, value)); // too many for arguments
   if (spec.zero || stacked || spec.kind === "counts" || (low >= 0 && low < 0.5 * high)) low = Math.min(0, low);
   if (high === low) high = low + (Math.abs(low) || 1);
   return [low, stacked && spec.unit.startsWith("%") ? 100 : high + 0.04 * (high - low)];

@@ -102,6 +102,22 @@ def test_a_page_of_many_large_trees_stays_below_5_megabytes(tmp_path: Path) -> N
     assert {1, 12} <= {one["step"] for one in data["trees"]}
 
 
+@pytest.mark.parametrize("sign", ["<", "é"])
+def test_signs_that_take_more_room_in_the_page_are_counted_so(tmp_path: Path, sign: str) -> None:
+    big = [trace(step, question, pieces={str(number): sign * 4_000 for number in range(1, 9)})
+           for step in range(1, 13) for question in range(5)]  # fmt: skip
+    for one in big:
+        one["leaves"][one["question"] % 3]["solved"] = True
+        one["report"]["calls"] = {"python": one["question"]}
+    records = [metrics(step, warnings=["x" * 150_000]) for step in range(1, 13)]
+    folder = run(tmp_path, steps=12, planned=12, traces=big)
+    lines(folder / "metrics.jsonl", records)
+    written = write(folder)
+    _, data = parsed(written.read_text("utf-8"))
+    assert written.stat().st_size < LARGEST
+    assert {1, 12} <= {one["step"] for one in data["trees"]}
+
+
 def test_a_run_still_going_is_shown_as_far_as_it_got(tmp_path: Path) -> None:
     folder = run(tmp_path, steps=2, planned=9)
     with (folder / "metrics.jsonl").open("a") as file:
