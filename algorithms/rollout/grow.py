@@ -23,6 +23,7 @@ no end token is forced on it. Every leaf is audited (`audit`).
 Left out: more than one child a fork, weights and losses.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
@@ -64,22 +65,22 @@ def grow(
     threads: int = 0,
     step_seconds: float = 1_000.0,
     schedule: Schedule = "logical",
+    seen: Counter[str] | None = None,
 ) -> Grown:
     """Grow one tree per task.
 
     Args:
         tasks: the questions; a task given twice is two questions.
         env: an environment of aepo_env, wrappers or not; it is copied, never stepped.
-        engine: makes tokens; see `algorithms.policy.engine`.
-        codec: between text and tokens.
+        engine, codec: make tokens (`algorithms.policy.engine`), and stand between these and text.
         strategy: where to start and where to fork.
         seed, step: with a task's id they name all random streams.
-        limits: in tokens.
-        sampling: how tokens are drawn; None: the engine's default.
+        limits: in tokens. sampling: how tokens are drawn; None: the engine's default.
         deviations: of the batches so far; None: this is the first.
         threads: for environments whose tools wait for others; 0 steps in place.
         step_seconds: a step that takes longer is given up as a fault (with threads only).
         schedule: when fork decisions fall; see `paths.Schedule`.
+        seen: how often each task was grown before in this step, and counted on: one that comes again draws anew.
 
     Raises:
         ValueError: a prompt leaves no room for a token, or an unknown schedule. RuntimeError: an audit failed.
@@ -101,7 +102,7 @@ def grow(
         schedule,
     )
     try:
-        growth.run(tasks)
+        growth.run(tasks, Counter() if seen is None else seen)
     finally:
         growth.close()
     return Grown(

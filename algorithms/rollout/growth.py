@@ -2,7 +2,7 @@
 
     growth = Growth(...)
     try:
-        growth.run(tasks)
+        growth.run(tasks, Counter())
     finally:
         growth.close()
 
@@ -69,9 +69,8 @@ class Growth:
         self.at: dict[Branch, tuple[Question, Path]] = {}
         self.growing = 0
 
-    def run(self, tasks: Sequence[Task]) -> None:
-        """From the questions to their finished trees."""
-        seen: Counter[str] = Counter()
+    def run(self, tasks: Sequence[Task], seen: Counter[str]) -> None:
+        """From the questions to their finished trees. seen: how often each id was grown before under the same key."""
         for task in tasks:
             seen[task.id] += 1
             self._open(task, task.id if seen[task.id] == 1 else f"{task.id}#{seen[task.id]}")
@@ -432,6 +431,7 @@ class Growth:
         path.state = state_of(env)
         if path.anchor == question.tree.root:
             path.parent, path.origin, path.start_level = None, question.tree.root, None
+            path.trunk = path.number
             path.streak, path.results, path.after_tool = 0, 0, False
         self._write(path)
 

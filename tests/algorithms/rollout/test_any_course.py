@@ -64,8 +64,9 @@ def test_budgets_add_up_nothing_is_held_and_company_changes_nothing(seed: int) -
         forks = sum(record.outcome == "forked" for record in report.forks)
         assert forks <= max(0, strategy.budget - 1)
         assert all(leaf.rewards.keys() >= {"total"} for leaf in tree.leaves)
-        for leaf in report.leaves:
-            assert tree.fork_point(leaf.origin) == leaf.origin
+        for record, leaf in zip(report.leaves, tree.leaves, strict=True):
+            assert tree.fork_point(record.origin) == record.origin
+            assert record.parent is not None or leaf.trunk == record.path, "what begins at the prompt is its own trunk"
         assert all(tree.nodes[leaf.node].end <= options["limits"].total for leaf in tree.leaves)
     alone, _ = play(strategy, write, env, TASKS[1:2], **options)
     assert alone.trees[0].to_plain() == together.trees[1].to_plain()

@@ -7,6 +7,9 @@ import pytest
 pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '.[train]'")
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 
+import torch
+
+from algorithms.advantage.filters import DropUninformative
 from algorithms.algorithm import LeafBatch
 from algorithms.training import trainer as module
 from algorithms.training.measures import success_of
@@ -46,6 +49,21 @@ def test_every_question_trained_on_has_spread_and_others_were_grown_for_it() -> 
     assert dapo["success"] == success_of(batch.trees)
     assert dapo["grown_success"] != dapo["success"]
     assert grpo["grown_success"] == grpo["success"]
+
+
+def test_a_question_that_comes_again_in_a_later_round_is_grown_anew() -> None:
+    made = trainer(config(algorithm="dapo", settings={"filter.rounds": "3"}, questions=2, temperature=1.5))
+    env, tasks = made.questions.next(2)
+    made.questions.next = lambda count: (env, tasks[:count])  # type: ignore[method-assign]  # a world of two questions
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DropUninformative, "keep", lambda _, rewards, questions: torch.zeros_like(questions).bool())
+        _, everything, _, rounds, grown = made._grow(0)
+    made.close()
+    assert (rounds, grown, len(everything)) == (3, 6, 6)
+    assert len({one.tree.question for one in everything}) == 6
+    tokens = [[node.tokens for node in one.tree.nodes] for one in everything if one.task.id == tasks[0].id]
+    assert len(tokens) == 3
+    assert tokens[0] != tokens[1] != tokens[2]
 
 
 def test_the_length_penalty_changes_rewards_after_the_choice() -> None:
