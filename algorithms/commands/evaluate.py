@@ -21,20 +21,24 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     """Evaluate and print; the exit code."""
-    from algorithms.training.evaluation import in_words
+    from algorithms.rollout.inputs import TokenLimits
+    from algorithms.training.evaluation import evaluate, in_words
+    from algorithms.training.questions import make_environment
     from algorithms.training.run_directory import RunDirectory
 
     directory = RunDirectory(options.run)
     config = replace(directory.config(), model=str(directory.latest_policy(say)), device=options.device)
     say(f"evaluating {config.model} on {config.evaluation.questions} questions")
     from algorithms.training.tiny_start import loaded_policy
-    from algorithms.training.trainer import Trainer
 
-    trainer = Trainer(config, loaded_policy(config, say), None, say)
+    policy = loaded_policy(config, say)
+    env = make_environment(config.environment, "dev")
+    limits = TokenLimits(config.turn_tokens, config.total_tokens)
     try:
-        found = trainer.evaluate("eval")
+        tasks = env.unwrapped.tasks[: config.evaluation.questions]
+        found = evaluate(policy, env, tasks, config.evaluation, limits, seed=config.seed)
     finally:
-        trainer.close()
+        env.close()
     say(in_words(found))
     say(json.dumps({name: part["mean"] for name, part in found.to_plain().items()}))
     return 0

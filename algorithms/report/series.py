@@ -264,8 +264,10 @@ def _band(metrics: Sequence[Record]) -> tuple[list[float | None], list[float | N
     low: list[float | None] = []
     high: list[float | None] = []
     for one in metrics:
-        deviation = one.get("success_deviation")
-        half = None if deviation is None else 1.96 * deviation / math.sqrt(one["questions"])
+        grown = "grown_success_deviation" in one  # of the same questions as `_success`
+        deviation = one["grown_success_deviation"] if grown else one.get("success_deviation")
+        count = one["grown_questions"] if grown else one["questions"]
+        half = None if deviation is None else 1.96 * deviation / math.sqrt(count)
         low.append(None if half is None else max(0.0, 100 * (_success(one) - half)))
         high.append(None if half is None else min(100.0, 100 * (_success(one) + half)))
     return low, high

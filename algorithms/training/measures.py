@@ -41,7 +41,6 @@ def step_metrics(
     gaps = [one.gap for one in reports if one.gap is not None]
     entropies = None if batch.entropies is None else batch.entropies[batch.mask].double()
     informative = batch.informative(advantage)
-    shares = [np.mean([solved(leaf.rewards) for leaf in tree.leaves]) for tree in trees]
     return {
         "step": step,
         "questions": len(trees),
@@ -50,10 +49,10 @@ def step_metrics(
         "reward": sum(leaf.rewards["total"] for leaf in leaves) / len(leaves),
         "reward_parts": {name: total / len(leaves) for name, total in sorted(parts.items()) if name != "total"},
         "success": success_of(trees),
-        "success_deviation": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
+        "success_deviation": success_deviation(trees),
         "dead_questions": int((~informative).sum()),
         "entropy": 0.0 if entropies is None else float(entropies.mean()),
-        "entropy_deviation": 0.0 if entropies is None else float(entropies.std()),
+        "entropy_deviation": 0.0 if entropies is None or len(entropies) < 2 else float(entropies.std()),
         "policy_tokens": int(batch.unique.max()) + 1,
         "leaf_policy_tokens": int(batch.mask.sum()),
         "unique_tokens": sum(tree.unique_tokens() for tree in trees),
@@ -72,6 +71,12 @@ def success_of(trees: Sequence[TokenTree]) -> float:
     """Share of trajectories whose answer is wholly right."""
     leaves = [leaf for tree in trees for leaf in tree.leaves]
     return sum(solved(leaf.rewards) for leaf in leaves) / len(leaves)
+
+
+def success_deviation(trees: Sequence[TokenTree]) -> float | None:
+    """Standard deviation over questions of their shares of right answers; None of one question."""
+    shares = [np.mean([solved(leaf.rewards) for leaf in tree.leaves]) for tree in trees]
+    return float(np.std(shares, ddof=1)) if len(shares) > 1 else None
 
 
 def step_shares(trees: Sequence[TokenTree]) -> dict[str, Any]:

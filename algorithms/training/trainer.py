@@ -13,6 +13,7 @@ Left out: the course of a run from its start to its end (`training.course`).
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,7 @@ from algorithms.training.audits import audit_log_probs, check_counts, shown
 from algorithms.training.config import RunConfig
 from algorithms.training.evaluation import Evaluation, evaluate
 from algorithms.training.known import algorithm as known_algorithm
-from algorithms.training.measures import Interpreters, step_metrics, success_of
+from algorithms.training.measures import Interpreters, step_metrics, success_deviation, success_of
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
 from algorithms.training.scoring import Scorers
@@ -134,9 +135,11 @@ class Trainer:
         report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"), critic)
         self.done += 1
         metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
+        grown_trees = [one.tree for one in everything]
         metrics |= {
             "wanted_questions": self.config.questions,
-            "grown_success": success_of([one.tree for one in everything]),  # a filter keeps questions by their success
+            "grown_success": success_of(grown_trees),  # a filter keeps questions by their success
+            "grown_success_deviation": success_deviation(grown_trees),
             "rounds": rounds,
             "audit": audit._asdict(),
             "interpreters": self._interpreters.since_last(),
@@ -164,6 +167,7 @@ class Trainer:
         grown_so_far: list[Played] = []
         kept: list[Played] = []
         reports: list[QuestionReport] = []
+        seen: Counter[str] = Counter()  # a small corpus may ask a question again in a later round
         while True:
             env, tasks = self.questions.next(wanted - len(kept))
             self._prepare(env)
@@ -180,6 +184,7 @@ class Trainer:
                 deviations=self.deviations,
                 threads=self.config.tool_threads,
                 schedule=self.config.schedule,
+                seen=seen,
             )
             self.deviations = grown.deviations
             rounds, grown_questions = rounds + 1, grown_questions + len(tasks)

@@ -32,6 +32,13 @@ def test_success_has_the_interval_over_questions_within_0_and_100(tmp_path: Path
     assert (line["low"][1], line["low"][2]) == (0, None)
 
 
+def test_where_a_filter_chose_the_interval_is_of_all_that_was_grown(tmp_path: Path) -> None:
+    step = metrics(1, grown_success=0.5, grown_success_deviation=0.4, grown_questions=16, success_deviation=0.1)
+    (line,) = drawn(tmp_path, step)["Success"]["lines"]
+    half = 100 * 1.96 * 0.4 / 4
+    assert (line["low"][0], line["high"][0]) == pytest.approx((50 - half, 50 + half))
+
+
 def test_evaluations_are_points_at_their_step(tmp_path: Path) -> None:
     points = drawn(tmp_path, metrics(1), metrics(2))["Success"]["points"]
     assert [(one["step"], one["value"], one["name"]) for one in points] == [
