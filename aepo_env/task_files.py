@@ -10,6 +10,7 @@ extra `parquet`. Left out: other formats, and questions without answers.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ def task_of_row(row: Mapping[str, Any], place: str) -> Task:
             f"{', '.join(map(str, row)) or 'none'}; rename them."
         )
     question = text_field(dict(row), "question", place, required=True)
-    identifier = str(row.get("id") or "") or hashlib.sha256(question.encode()).hexdigest()[:16]
+    identifier = _identifier(row, place) or hashlib.sha256(question.encode()).hexdigest()[:16]
     family = text_field(dict(row), "family", place) or "tasks"
     metadata = row.get("metadata") or {}
     if not isinstance(metadata, Mapping):
@@ -73,12 +74,25 @@ def _answers(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
     given = row.get(name)
     answers = given if isinstance(given, list | tuple) else [given]
     # A number is an answer too; true and false, which nobody writes so, are none.
-    texts = [str(one) for one in answers if isinstance(one, str | int | float) and not isinstance(one, bool)]
+    texts = [str(one) for one in answers if isinstance(one, str) or _is_number(one)]
     if not texts or len(texts) < len(answers) or not all(text.strip() for text in texts):
         raise FolderError(
             f'{place}: expected texts in the field "answers" such as ["Paris"], found {given!r:.60}; correct it.'
         )
     return tuple(one.encode("utf-8", "replace").decode() for one in texts)
+
+
+def _identifier(row: Mapping[str, Any], place: str) -> str:
+    """The row's id as text that can be hashed and written; empty where it has none."""
+    given = row.get("id")
+    if given is None or isinstance(given, str) or _is_number(given):
+        return "" if given is None else str(given).encode("utf-8", "replace").decode()
+    raise FolderError(f'{place}: expected a text or a number in the field "id", found {given!r:.60}; correct it.')
+
+
+def _is_number(value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole or (isinstance(value, float) and math.isfinite(value))
 
 
 def _of_verl(row: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -39,6 +39,13 @@ def test_lines_of_questions_and_answers(tmp_path: Path) -> None:
     assert read_tasks(tmp_path / "mine.jsonl") == [first, second]
 
 
+def test_ids_are_kept_and_can_be_written(tmp_path: Path) -> None:
+    rows = [{"question": f"Who is {one!r}?", "answer": "x", "id": one} for one in (0, "\ud800", 10**400)]
+    found = [task.id for task in read_tasks(lines(tmp_path / "mine.jsonl", rows))]
+    assert found == ["0", "?", str(10**400)]
+    assert "".join(found).encode()
+
+
 def test_rows_of_verl_as_lines(tmp_path: Path) -> None:
     assert read_tasks(lines(tmp_path / "rows.jsonl", [VERL])) == [OFFICIAL]
     bare = {name: VERL[name] for name in ("prompt", "reward_model")}
@@ -70,6 +77,8 @@ def test_rows_of_verl_and_plain_ones_as_parquet(tmp_path: Path) -> None:
         ({"question": "Who?", "answers": ["x", " "]}, 'expected texts in the field "answers"'),
         ({"question": "Who?", "answer": True}, 'expected texts in the field "answers"'),
         ({"question": "Who?", "answers": {"a": 1}}, 'expected texts in the field "answers"'),
+        ({"question": "Who?", "answer": float("nan")}, 'expected texts in the field "answers"'),
+        ({"question": "Who?", "answer": "x", "id": {"a": 1}}, 'expected a text or a number in the field "id"'),
         ({"question": "Who?", "answer": "x", "metadata": 3}, 'expected an object in the field "metadata"'),
         ({"question": "First?", "answer": "y", "id": "1"}, 'the id "1" is already that of .*line 1'),
         ({"prompt": [], "reward_model": {"ground_truth": "4"}}, 'in the field "question", found nothing'),

@@ -19,6 +19,7 @@ Left out: writing them (`training.traces`), drawing them (`page`, `terminal`).
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def read(run: Path, step: int) -> list[Trace]:
     try:
         with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
             found: list[Trace] = [json.loads(line) for line in lines]
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise ValueError(f"{file} cannot be read ({error}): it was changed or cut short.") from error
     for number, trace in enumerate(found, start=1):
         if not isinstance(trace, dict) or trace.get("version") != VERSION:

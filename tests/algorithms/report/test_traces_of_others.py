@@ -1,5 +1,7 @@
 """A trace that no run wrote is refused in one sentence: nothing hangs on it, and nothing of it reaches a terminal."""
 
+import contextlib
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 
 from algorithms.report.choose import trees
 from algorithms.report.trace_shape import misfit
-from algorithms.report.traces import Trace, read
+from algorithms.report.traces import Trace, read, trace_file
 from tests.algorithms.report.made import run, trace, write_traces
 
 
@@ -43,6 +45,23 @@ HOSTILE = {
     "no decisions": (("report", "forks"), ...),
     "answers as one text": (("task", "answers"), "xx"),
 }
+
+
+def test_a_file_of_which_any_byte_has_changed_is_read_or_refused(tmp_path: Path) -> None:
+    folder = run(tmp_path, steps=1)
+    file = trace_file(folder, 1)
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(ValueError):
+            read(folder, 1)
+
+
+def test_what_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    folder = run(tmp_path, steps=1)
+    trace_file(folder, 1).write_bytes(gzip.compress(b"[" * 100_000))
+    with pytest.raises(ValueError, match="cannot be read"):
+        read(folder, 1)
 
 
 def test_what_a_run_writes_fits() -> None:
