@@ -19,6 +19,9 @@ from algorithms.report.run_files import RunFiles
 CLIPPED = (0.005, 0.10)
 """Share of tokens that a healthy run clips after the first optimiser step of a batch."""
 
+_USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"], "arpo": ["branching"]}
+"""Of runs whose metrics do not name the parts that were on."""
+
 
 class Part(NamedTuple):
     """A part of the algorithm: its name, whether it was seen to act, and a sentence with figures."""
@@ -31,12 +34,14 @@ class Part(NamedTuple):
 def summary(run: RunFiles) -> dict[str, Any]:
     """The figures of a run. Shares are from 0 to 1; what there is no data for is None.
 
+    parts: that the algorithm had, as its settings left it; names of `training.watch`.
     gain: by "greedy" and "sampled", before, after, mean, low, high and questions.
     root_values: the values that m took. fork_probability: quartiles (low, middle, high) over all decisions of the run
     and their range. decisions, forks, not_forked: counts. questions, questions_forked: grown and forked at least once.
     interpreters: started, forked, rebuilt. steps_given_back: share of the steps in which the balanced clip gave back
     gradient. steps_clipped: share of the steps that clipped `CLIPPED` of the tokens after the first optimiser step.
-    entropy_deviation: its mean. token_share: unique tokens of raw ones. dead: share of questions that taught nothing.
+    entropy_deviation: its mean. steps_grouped: mean share of steps whose state another shares. token_share: unique
+    tokens of raw ones. dead: share of questions that taught nothing.
     audited: tokens, largest difference in nats. warnings: (step, words).
     """
     metrics = run.metrics
@@ -48,7 +53,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
     for one in metrics:
         interpreters.update(one.get("interpreters", {}))
     return {
-        "algorithm": run.config.get("algorithm"),
+        "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
         "planned_steps": run.steps,
         "gain": {name: gain for name in ("greedy", "sampled") if (gain := _gain(run, name)) is not None},
@@ -65,6 +70,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "clip_share": sum(shares) / len(shares) if shares else None,
         "steps_clipped": _share([CLIPPED[0] <= share <= CLIPPED[1] for share in shares]),
         "entropy_deviation": _mean([one["entropy_deviation"] for one in metrics]),
+        "steps_grouped": _mean([one["steps"]["grouped"] or 0.0 for one in metrics if "steps" in one]),
         "unique_tokens": sum(one["unique_tokens"] for one in metrics),
         "raw_tokens": sum(one["raw_tokens"] for one in metrics),
         "dead": sum(one["dead_questions"] for one in metrics) / max(1, sum(one["questions"] for one in metrics)),
@@ -90,13 +96,14 @@ def headline(found: dict[str, Any]) -> list[str]:
 
 
 def parts_in_words(found: dict[str, Any]) -> list[Part]:
-    """Each part of the algorithm with what it was seen to do. Parts that an algorithm lacks are left out."""
+    """Each part of the algorithm with what it was seen to do. Parts that it lacks, or that were off, are left out."""
     if not found["steps"]:
         return []
     parts = []
-    if found["algorithm"] == "aepo":
+    has = frozenset(found["parts"])
+    if "premonitor" in has:
         parts.append(_premonitoring(found))
-    if found["algorithm"] in ("aepo", "arpo"):
+    if "branching" in has:
         parts += [_branching(found), _spread(found), _live_forks(found)]
     clipped = found["steps_clipped"]
     if clipped is not None:
@@ -108,8 +115,12 @@ def parts_in_words(found: dict[str, Any]) -> list[Part]:
                 f"of their tokens after the first update; {100 * found['clip_share']:.1f} % on average.",
             )
         )
-    if found["algorithm"] == "aepo":
-        parts += [_balanced(found), _entropy_weight(found)]
+    if "balanced" in has:
+        parts.append(_balanced(found))
+    if "entropy_weight" in has:
+        parts.append(_entropy_weight(found))
+    if "steps" in has:
+        parts.append(_steps(found))
     saved = found["unique_tokens"] / max(1, found["raw_tokens"])
     parts.append(
         Part(
@@ -181,6 +192,15 @@ def _entropy_weight(found: dict[str, Any]) -> Part:
         "Entropy-aware advantage",
         deviation > 0,
         f"Token entropies had a standard deviation of {deviation:.2f} nats, by which advantages were weighted.",
+    )
+
+
+def _steps(found: dict[str, Any]) -> Part:
+    share = found["steps_grouped"] or 0.0
+    return Part(
+        "Steps from the same state",
+        share > 0,
+        f"{100 * share:.0f} % of the steps were taken from a state that another of their question was taken from too.",
     )
 
 

@@ -138,6 +138,7 @@ class Trainer:
         grown_trees = [one.tree for one in everything]
         metrics |= {
             "wanted_questions": self.config.questions,
+            "parts": _parts(self.algorithm),
             "grown_success": success_of(grown_trees),  # a filter keeps questions by their success
             "grown_success_deviation": success_deviation(grown_trees),
             "rounds": rounds,

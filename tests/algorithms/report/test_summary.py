@@ -91,6 +91,21 @@ def test_parts_are_those_of_the_algorithm(tmp_path: Path) -> None:
     assert "Branching" in names["arpo"]
 
 
+def test_a_part_that_was_off_is_not_said_to_act(tmp_path: Path) -> None:
+    # AEPO with the weight of entropies 0, or as published: entropies differ all the same.
+    parts = parts_in_words(found(tmp_path, metrics(1, parts=["branching", "balanced"])))
+    names = {part.name for part in parts}
+    assert {"Branching", "Balanced clip"} < names
+    assert not {"Entropy-aware advantage", "Pre-monitoring"} & names
+
+
+def test_steps_from_the_same_state_are_a_part_too(tmp_path: Path) -> None:
+    steps = [metrics(1, parts=["steps"], steps={"grouped": 0.5}), metrics(2, parts=["steps"], steps={"grouped": None})]
+    (part,) = [part for part in parts_in_words(found(tmp_path, *steps)) if part.name == "Steps from the same state"]
+    assert part.acted
+    assert part.words.startswith("25 % of the steps")
+
+
 def test_the_headline_has_the_gain_and_its_interval(tmp_path: Path) -> None:
     (greedy, _) = headline(summary(RunFiles.read(run(tmp_path))))
     assert greedy.startswith("Greedy: 25.0 % before, 75.0 % after training: +50.0 points (95 % interval ")
