@@ -181,7 +181,7 @@ def _updating(metrics: Sequence[Record]) -> list[Chart]:
             "% of trained tokens",
             "After the first optimiser step of a batch. Between 0.5 and 10 %, the dashed lines, clipping acts and "
             "learning goes on.",
-            [clipped],
+            [clipped, *_by_side(updates)],
             marks=[0.5, 10.0],
             zero=True,
         ),
@@ -208,6 +208,19 @@ def _updating(metrics: Sequence[Record]) -> list[Chart]:
             [_line("norm", [one["grad_norm"] for one in updates], "main")],
             zero=True,
         ),
+    ]
+
+
+def _by_side(updates: Sequence[Record]) -> list[dict[str, Any]]:
+    """Clipped tokens of the same steps, where they lay; sides on which none ever did are left out."""
+    later = [one.get("steps", [])[1:] for one in updates]
+    trained = [sum(step["trained_tokens"] for step in steps) for steps in later]
+    sides = {"above": "clipped_high", "below": "clipped_low", "dual clip": "clipped_dual"}
+    counts = {name: [sum(step[field] for step in steps) for steps in later] for name, field in sides.items()}
+    return [
+        _line(name, [100 * count / all_ if all_ else None for count, all_ in zip(each, trained, strict=True)])
+        for name, each in counts.items()
+        if any(each)
     ]
 
 

@@ -39,6 +39,17 @@ def test_where_a_filter_chose_the_interval_is_of_all_that_was_grown(tmp_path: Pa
     assert (line["low"][0], line["high"][0]) == pytest.approx((50 - half, 50 + half))
 
 
+def test_clipped_tokens_are_told_by_side_after_the_first_step(tmp_path: Path) -> None:
+    def step(high: int, low: int) -> dict[str, int]:
+        return {"trained_tokens": 200, "clipped_high": high, "clipped_low": low, "clipped_dual": 0}
+
+    records = [metrics(1, update__steps=[step(90, 90), step(4, 0), step(2, 2)], update__clip_share=0.02)]
+    records.append(metrics(2, update__steps=[step(90, 90)], update__clip_share=None))
+    (whole, *sides) = drawn(tmp_path, *records)["Clipped tokens"]["lines"]
+    assert {line["name"]: line["values"] for line in sides} == {"above": [1.5, None], "below": [0.5, None]}
+    assert whole["values"] == [2, None]
+
+
 def test_evaluations_are_points_at_their_step(tmp_path: Path) -> None:
     points = drawn(tmp_path, metrics(1), metrics(2))["Success"]["points"]
     assert [(one["step"], one["value"], one["name"]) for one in points] == [
