@@ -219,11 +219,11 @@ def preset(name: str, environment: str = "web") -> RunConfig:
     _one_of("preset", name, PRESETS)
     tiny = RunConfig(
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
-        steps=80,
+        steps=84,
         questions=14,
         # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
         settings={"rollout.budget": 16, "rollout.look_ahead": 10, "epochs": 2},
-        optimiser=OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
+        optimiser=OptimiserSettings(lr=4e-4, weight_decay=0.0, warmup_steps=20, train_embeddings=False),
         cooldown=0.5,
     )
     presets = {
