@@ -8,20 +8,21 @@ direct calls no tool: what it reaches, a model knows already. retrieve is the pl
 generation: one search, whose words are the question's, then an answer with the results in the prompt (Lewis et al.,
 arXiv:2005.11401, without its training of the retriever).
 
-`learned`: for policies that know the gym's own turns and no instructions. They get the environment's messages, and the
-turn is begun for them: with the answer's tag.
+`learned`: for policies that know the gym's own turns and no instructions. They get the environment's messages and write
+a turn; where it calls a tool, they go on behind the thought before it, with the answer begun for them.
 """
 
 from typing import Any
 
 import gymnasium
 
+from aepo_env.protocols.protocol import Answer, TextProtocol
 from baselines.agents.scene import Scene
 from baselines.agents.words import DIRECT, RETRIEVE, as_answer, call, chat
 from baselines.agents.writer import Message, Writer, turn
 
 _END = ("</answer>",)
-_BEGUN = "<answer>"
+_BEGUN = r"<answer>\boxed{"
 
 
 class Direct:
@@ -34,7 +35,7 @@ class Direct:
     def act(self, observation: str, info: dict[str, Any]) -> str:
         """See `aepo_env.agent.Agent`."""
         if self._learned:
-            return _go_on(self._writer, list(info["messages"]))
+            return _go_on(self._writer, list(info["messages"]), self._protocol)
         return as_answer(turn(self._writer, chat(DIRECT, observation), _END), self._protocol)
 
 
@@ -59,11 +60,17 @@ class Retrieve:
             self._messages = [*info["messages"], {"role": "assistant", "content": search}]
             return search
         if self._learned:
-            return _go_on(self._writer, [*self._messages, {"role": "user", "content": observation}])
+            heard = [*self._messages, {"role": "user", "content": observation}]
+            return _go_on(self._writer, heard, self._protocol)
         asked = chat(RETRIEVE, f"{self._question}\n\nSearch results:\n{observation}")
         return as_answer(turn(self._writer, asked, _END), self._protocol)
 
 
-def _go_on(writer: Writer, messages: list[Message]) -> str:
-    """The answer of a policy whose turn begins with the answer's tag."""
-    return _BEGUN + turn(writer, [*messages, {"role": "assistant", "content": _BEGUN}], _END)
+def _go_on(writer: Writer, messages: list[Message], protocol: TextProtocol) -> str:
+    """The turn of a policy, which has to hold the answer: its thought, and where it then calls a tool, the answer."""
+    text = turn(writer, messages, protocol.stop)
+    if isinstance(protocol.parse(text), Answer):
+        return text
+    thought, closing, _ = text.rpartition("</think>")
+    begun = f"{thought}{closing}{_BEGUN}"
+    return begun + turn(writer, [*messages, {"role": "assistant", "content": begun}], protocol.stop)

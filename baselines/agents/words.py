@@ -39,8 +39,8 @@ SEARCH_O1 = (
 DIGEST = (
     "Somebody reasons towards the answer of a question and has just searched. Read what was found, and write down, in "
     "at most five sentences, what of it serves the query and the reasoning, with names and numbers exactly as they "
-    f"stand there. If nothing serves, write: Nothing helpful was found. {_DATA} Write the digest alone; do not answer the "
-    "question."
+    f"stand there. If nothing serves, write: Nothing helpful was found. {_DATA} Write the digest alone; do not answer "
+    "the question."
 )
 
 PLAN = (
