@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"{name} on {config.environment.name}, {options.split}: {len(tasks)} questions{drawn}")
         if known.instructed and config.model == "tiny" and not options.server:
             say("the tiny model follows no instructions, which this agent works by: expect nothing of it")
+        append(Path(options.results))
         began = time.perf_counter()
         played = play_all(
             env, tasks, make, backend,
@@ -87,7 +88,7 @@ def _tell(options: argparse.Namespace, played: Sequence[Played], about: dict[str
     say(f"{seconds:.1f} s")
     if options.episodes:
         _write_episodes(Path(options.episodes), played)
-    append(Path(options.results), record_of(played, scores, about, seconds))
+    append(Path(options.results), json.dumps(record_of(played, scores, about, seconds)) + "\n")
     say(f"added to {options.results}")
 
 

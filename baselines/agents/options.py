@@ -7,6 +7,7 @@ Environment, pages, questions and reward are said as in `algorithms.run`, whose 
 """
 
 import argparse
+from pathlib import Path
 from typing import NoReturn, get_args
 
 from aepo_env.environments import Split
@@ -96,6 +97,8 @@ def check(options: argparse.Namespace, known: Known) -> None:
         raise ValueError(f"{options.agent} writes with a model: give either --policy or --server; {said}.")
     if not known.writes and (options.policy or options.server):
         raise ValueError(f"{options.agent} writes by itself: leave --policy and --server out.")
+    if options.episodes and not Path(options.episodes).absolute().parent.is_dir():
+        raise ValueError(f"There is no folder for {options.episodes}: make it, or choose another --episodes.")
     if bool(options.server) != bool(options.served_model):
         raise ValueError("--server and --served-model belong together: give both, or none.")
     if options.samples > 1 and known.writes and options.temperature == 0:

@@ -8,7 +8,6 @@ A record holds what eval.jsonl holds of a run ("when", "step", "questions", "gre
 played where: "agent", "model", "environment", "split", "seed", "samples", "temperature", "tokens".
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,12 +45,15 @@ def record_of(played: Sequence[Played], scores: Scores, about: dict[str, Any], s
     }
 
 
-def append(file: Path, record: dict[str, Any]) -> None:
-    """One line of JSON at the end of a file; the folder is made. Raises ValueError where it cannot be written."""
+def append(file: Path, text: str = "") -> None:
+    """Add text to a file; its folder is made. Nothing is a trial, before anybody plays.
+
+    Raises ValueError where it cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(record) + "\n")
+            out.write(text)
     except OSError as error:
         raise ValueError(f"{file} cannot be written ({error.strerror}): choose another --results.") from error
 

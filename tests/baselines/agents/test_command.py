@@ -17,7 +17,7 @@ from baselines.agents import command
 from baselines.agents.__main__ import main
 from baselines.agents.known import AGENTS
 from baselines.agents.results import interval
-from tests.algorithms.training.small import config, policy, trainer, untrained
+from tests.algorithms.training.small import config, trainer, untrained
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_an_agent_leaves_a_line_in_the_shape_of_an_evaluation(capsys: pytest.Cap
     assert oracle["greedy"]["stop_reasons"] == {"answered": 6}
     assert chance["sampled"]["stop_reasons"] == {"answered": 12}
     assert oracle["greedy"]["family_of"] == chance["sampled"]["family_of"]  # the same questions
-    assert all(from_plain(one).rewards["accuracy"] == 1.0 for one in lines("played.jsonl"))
+    assert all(from_plain(one).rewards["total"] == 1.0 for one in lines("played.jsonl"))
     said = capsys.readouterr().out
     assert "100.0 %  (54.1 to 100.0)  6 questions" in said
     assert "tool calls an episode: search" in said
@@ -80,8 +80,8 @@ def test_a_run_plays_its_own_environment_with_its_newest_policy() -> None:
 
 def test_a_folder_is_told_what_to_do_in_words() -> None:
     untrained().save("folder")
-    line = ["direct", "--policy", "folder", "--questions", "2", "--turn-tokens", "9", "--results", "all.jsonl"]
-    assert main(line) == 0
+    line = ["direct", "--policy", "folder", "--questions", "2", "--turn-tokens", "9", "--threads", "1"]
+    assert main([*line, "--results", "all.jsonl"]) == 0
     (record,) = lines("all.jsonl")
     assert record["prompt"] == "own"
     assert record["tokens"]["written"] <= 18
@@ -149,7 +149,7 @@ def test_a_mistake_gets_one_sentence(line: list[str], words: str, capsys: pytest
 
 
 def test_an_agent_without_its_tool_is_told_which(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(command, "loaded_policy", lambda *_: policy())
+    monkeypatch.setattr(command, "loaded_policy", lambda *_: untrained())
     assert main(["search-o1", "--policy", "tiny", "--env", "code", "--questions", "2"]) == 2
     assert "search-o1 needs the tool search, and this environment has python" in capsys.readouterr().err
 
