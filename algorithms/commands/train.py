@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     config = configuration(options, file)
     if options.profile and config.steps < 2:
         raise ValueError(f"--profile looks at the second step of a run: give it 2 --steps or more, not {config.steps}.")
-    config = _checked(config)
+    config = checked(config)
     if options.dry_run:
         return _dry_run(config)
     from algorithms.training.run_directory import RunDirectory
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
         raise
 
 
-def _checked(config: "RunConfig") -> "RunConfig":
+def checked(config: "RunConfig") -> "RunConfig":
     """The configuration with its device resolved. Mistakes are found here, before anything is made."""
     from algorithms.policy.loading import resolved_device
     from algorithms.training.demonstrations import read_transcripts

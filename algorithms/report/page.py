@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ LARGEST = 5_000_000
 _TREES = 3_600_000
 _SLACK = 1_000  # commas between trees, and the like
 _FOLDER = Path(__file__).parent / "page"
-_SCRIPTS = ("elements.js", "charts.js", "reading.js", "trees.js", "report.js")
+FRAME = (_FOLDER / "elements.js", _FOLDER / "frame.js")
+STYLE = _FOLDER / "report.css"
+"""What other pages of ours are made of as well."""
+_SCRIPTS = (*FRAME, *(_FOLDER / name for name in ("charts.js", "reading.js", "trees.js", "report.js")))
 
 
 def write(path: Path, to: Path | None = None) -> Path:
@@ -72,11 +75,11 @@ def page_data(run: RunFiles) -> dict[str, Any]:
     return data
 
 
-def html(data: Mapping[str, Any]) -> str:
-    """The page that shows `data`."""
-    parts_of_script = [(_FOLDER / name).read_text("utf-8") for name in _SCRIPTS]
+def html(data: Mapping[str, Any], scripts: Sequence[Path] = _SCRIPTS, styles: Sequence[Path] = (STYLE,)) -> str:
+    """The page that shows `data`, which its scripts find as JSON in the element "run"."""
+    parts_of_script = [file.read_text("utf-8") for file in scripts]
     script = "\n".join(["(() => {", *parts_of_script, "})();", ""])  # names of its own, apart from the browser's
-    style = (_FOLDER / "report.css").read_text("utf-8")
+    style = "\n".join(file.read_text("utf-8") for file in styles)
     parts = {
         "script": f"\n{script}",
         "style": f"\n{style}",

@@ -16,7 +16,7 @@ from algorithms.algorithm import LeafBatch
 from algorithms.rollout.records import QuestionReport, summary
 from algorithms.training.exploration import exploration
 from algorithms.training.update_report import UpdateReport
-from algorithms.tree import TokenTree
+from algorithms.tree import Kind, TokenTree
 
 
 def step_metrics(
@@ -77,6 +77,26 @@ def success_deviation(trees: Sequence[TokenTree]) -> float | None:
     """Standard deviation over questions of their shares of right answers; None of one question."""
     shares = [np.mean([solved(leaf.rewards) for leaf in tree.leaves]) for tree in trees]
     return float(np.std(shares, ddof=1)) if len(shares) > 1 else None
+
+
+def variety(trees: Sequence[TokenTree]) -> dict[str, Any]:
+    """What was grown, measured alike for every algorithm; a question is a tree.
+
+    policy_tokens: written by the policy, a shared one once: what generating cost. (What hangs on no leaf, such as a
+    path lost to a fault, is not counted.) distinct: the share of a question's trajectories that differ in what the
+    policy wrote, mean over questions. mixed: the share of questions with both right and wrong trajectories.
+    """
+    distinct, mixed = [], []
+    for tree in trees:
+        written = [[tree.nodes[index] for index in tree.path(leaf.node)] for leaf in tree.leaves]
+        texts = {tuple(token for node in nodes if node.kind is Kind.POLICY for token in node.tokens) for nodes in written}
+        distinct.append(len(texts) / len(tree.leaves))
+        mixed.append(len({solved(leaf.rewards) for leaf in tree.leaves}) > 1)
+    return {
+        "policy_tokens": sum(len(tree.policy_log_probs()) for tree in trees),
+        "distinct": float(np.mean(distinct)),
+        "mixed": float(np.mean(mixed)),
+    }
 
 
 def step_shares(trees: Sequence[TokenTree]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from algorithms.training.audits import audit_log_probs, check_counts, shown
 from algorithms.training.config import RunConfig
 from algorithms.training.evaluation import Evaluation, evaluate
 from algorithms.training.known import algorithm as known_algorithm
-from algorithms.training.measures import Interpreters, step_metrics, success_deviation, success_of
+from algorithms.training.measures import Interpreters, step_metrics, success_deviation, success_of, variety
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
 from algorithms.training.scoring import Scorers
@@ -141,6 +141,7 @@ class Trainer:
             "parts": _parts(self.algorithm),
             "grown_success": success_of(grown_trees),  # a filter keeps questions by their success
             "grown_success_deviation": success_deviation(grown_trees),
+            "grown": variety(grown_trees),
             "rounds": rounds,
             "audit": audit._asdict(),
             "interpreters": self._interpreters.since_last(),

@@ -1,0 +1,239 @@
+"""The command: algorithms head to head on the same questions, budget and seeds, with intervals and tests.
+
+    python -m baselines.compare                                                    # AEPO against seven others
+    python -m baselines.compare aepo arpo grpo dapo --env web --seeds 3 --preset quick
+    python -m baselines.compare aepo aepo:official --seeds 5                       # two variants
+    python -m baselines.compare grpo --grid loss.high=0.2,0.28 --seeds 5           # one setting
+    python -m baselines.compare --ablate aepo --seeds 5                            # AEPO without each of its parts
+
+Every contender and seed is a cell: an ordinary run below OUT/cells, trained in a process of its own on one thread.
+Stopped or killed at any moment, the same command goes on; finished cells are kept and never repeated. In the end there
+are OUT/results.jsonl (a line a cell, from which all else is made), OUT/table.md and OUT/compare.html.
+
+Options that are not listed here under "comparison" are those of `python -m algorithms.run` and hold for all cells.
+Exit code: 0 all cells are finished, 1 some failed, 2 a mistake on the line.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aepo_env.errors import MissingExtra
+from algorithms.commands.configuration import add_options
+from algorithms.commands.lines import number, say, whole
+from baselines.cells import Cell, all_cells
+from baselines.contenders import Contender, contenders
+
+_UNITS = ("rollouts", "tokens", "tool-calls", "seconds")
+_EVALUATIONS = 7  # of a run, in between and at its end, unless --eval-every says otherwise
+_OURS = {"algorithms", "seeds", "grid", "ablate", "against", "budget_unit", "jobs", "cell_minutes", "out", "report", "variant"}
+_REFUSED = {"seed": "--seeds N takes the seeds 0 to N - 1", "shuffled_rewards": "it is a control of one run"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _compare(_parser().parse_args(given), given)
+    except ValueError as error:
+        return _ended("error", error, 2)
+    except ImportError as error:
+        if not isinstance(error, MissingExtra) and error.name not in ("torch", "transformers", "tokenizers", "yaml"):
+            raise
+        needs = f"{error.name} is not installed: comparing needs the extras train and compare, or make setup-train."
+        return _ended("error", error if isinstance(error, MissingExtra) else needs, 2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _ended(what: str, why: object, code: int) -> int:
+    print(f"{what}: {' '.join(str(why).split())}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("python -m baselines.compare", description="Algorithms head to head.", allow_abbrev=False)
+    ours = parser.add_argument_group("comparison")
+    ours.add_argument(
+        "algorithms", nargs="*", metavar="ALGO", help="NAME, NAME:VARIANT or LABEL=NAME (default: AEPO and seven others)"
+    )
+    ours.add_argument("--seeds", type=whole, default=3, metavar="N", help="trainings of each contender (default: 3)")
+    ours.add_argument("--grid", action="append", default=[], metavar="NAME=V,V", help="cross contenders with settings")
+    ours.add_argument("--ablate", metavar="ALGO", help="compare it with itself without each of its parts")
+    ours.add_argument("--against", metavar="LABEL", help="whom all are tested against (default: the first)")
+    ours.add_argument("--budget-unit", default="rollouts", help=f"{', '.join(_UNITS)}: compared at equal (default: rollouts)")
+    ours.add_argument("--jobs", type=whole, default=len(os.sched_getaffinity(0)), help="cells at once (default: the cores)")
+    ours.add_argument("--cell-minutes", type=number, default=120.0, help="the most one cell may take (default: 120)")
+    ours.add_argument("--out", help="where results go (default: runs/compare-ENV-PRESET)")
+    ours.add_argument("--report", action="store_true", help="train nothing: write table and page of what is finished")
+    add_options(parser)
+    return parser
+
+
+def _compare(options: argparse.Namespace, given: Sequence[str]) -> int:
+    found = _contenders(options)
+    preset, environment = options.preset or "quick", options.env or "web"
+    out = Path(options.out or f"runs/compare-{environment}-{preset}")
+    cells = all_cells(found, seeds=options.seeds, shared=_shared(options, preset, environment), out=out)
+    from baselines.records import Results
+    from baselines.statistics import scipy_stats
+
+    scipy_stats()  # that it lacks is better said before training than after
+    with _only_one(out), _terminable():
+        results = Results(out / "results.jsonl")
+        failed = {} if options.report else _train(cells, results, options, out)
+        _write(cells, results.found, options, out, failed, ["python", "-m", "baselines.compare", *given])
+    return 1 if failed else 0
+
+
+def _contenders(options: argparse.Namespace) -> list[Contender]:
+    """Who is compared. Raises ValueError for what the line may not say."""
+    for name, least in (("seeds", 1), ("jobs", 1)):
+        if getattr(options, name) < least:
+            raise ValueError(f"--{name} must be at least {least}; got {getattr(options, name)}.")
+    if options.cell_minutes <= 0:
+        raise ValueError(f"--cell-minutes must be above 0; got {options.cell_minutes:g}.")
+    if options.budget_unit not in _UNITS:
+        raise ValueError(f"--budget-unit is one of {', '.join(_UNITS)}; got {options.budget_unit!r}.")
+    for name, why in _REFUSED.items():
+        if getattr(options, name):
+            raise ValueError(f"--{name.replace('_', '-')} is not for comparisons: {why}.")
+    found = contenders(options.algorithms, variant=options.variant, grid=options.grid, ablate=options.ablate)
+    if options.against and options.against not in [one.label for one in found]:
+        raise ValueError(
+            f"--against {options.against} is none of the contenders: {', '.join(one.label for one in found)}."
+        )
+    return found
+
+
+def _shared(options: argparse.Namespace, preset: str, environment: str) -> list[str]:
+    """The options of `algorithms.run` that all cells have, as words."""
+    from algorithms.training.config import preset as preset_named
+
+    every = options.eval_every
+    if every is None:
+        steps = options.steps if options.steps is not None else preset_named(preset, environment).steps
+        every = max(1, steps // _EVALUATIONS)
+    values = {**vars(options), "preset": preset, "env": environment, "eval_every": every}
+    values["threads"] = 1 if options.threads is None else options.threads
+    line: list[str] = []
+    for name, value in values.items():
+        if name in _OURS or name in _REFUSED or value is None:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            line += [f"--{name.replace('_', '-')}", str(one)]
+    return line
+
+
+def _train(cells: Sequence[Cell], results: Any, options: argparse.Namespace, out: Path) -> dict[str, str]:
+    """Train what is not finished; why cells failed, by name."""
+    from algorithms.training.run_directory import RunDirectory
+    from baselines.records import record
+    from baselines.running import run_cells
+
+    for cell in cells:  # finished, but killed before it was recorded
+        if not results.has(cell) and (cell.folder / "config.yaml").is_file() and RunDirectory(cell.folder).is_finished():
+            results.add(record(cell))
+    waiting = [cell for cell in cells if not results.has(cell)]
+    done = len(cells) - len(waiting)
+    say(f"{len(cells)} cells: {done} finished, {len(waiting)} to train, {options.jobs} at once; results go to {out}")
+    if waiting and waiting[0].model == "tiny" and options.demonstrations is None:
+        _cold_start(waiting[0].environment)  # once, instead of in every cell at once
+
+    def finished(cell: Cell, seconds: float) -> None:
+        one = record(cell)
+        results.add(one)
+        before, after = (100 * sum(at["greedy"]) / len(at["greedy"]) for at in (one["curve"][0], one["curve"][-1]))
+        say(f"done     {cell.words}: greedy {before:.1f} % before, {after:.1f} % after training, {seconds:.0f} s")
+
+    jobs = {"jobs": options.jobs, "minutes": options.cell_minutes, "logs": out / "logs"}
+    return run_cells(waiting, say=say, finished=finished, **jobs)
+
+
+def _cold_start(environment: str) -> None:
+    """Make the tiny model's start if there is none."""
+    from baselines.running import CHECKOUT
+
+    line = [sys.executable, "-m", "algorithms.run", "coldstart", "--env", environment]
+    made = subprocess.run(line, cwd=CHECKOUT, timeout=1_800, stdin=subprocess.DEVNULL, check=False)
+    if made.returncode:
+        raise ValueError(f"The cold start on {environment} failed: see above.")
+
+
+def _write(
+    cells: Sequence[Cell],
+    records: Mapping[str, Any],
+    options: argparse.Namespace,
+    out: Path,
+    failed: Mapping[str, str],
+    line: Sequence[str],
+) -> None:
+    """Table and page of what is finished."""
+    from baselines import page
+    from baselines.findings import findings
+    from baselines.table import table
+
+    if failed and not any(cell.name in records for cell in cells):
+        say(f"no cell was finished; their logs are in {out / 'logs'}")
+        return
+    found = findings(cells, records, unit=options.budget_unit, reference=options.against, failed=failed)
+    page.put(out / "table.md", table(found))
+    page.put(out / "compare.html", page.html_of(found, line))
+    say("")
+    for one in found["conclusions"]:
+        say(one)
+    say("what cannot be concluded:")
+    for one in found["limits"]:
+        say(f"  {one}")
+    say(f"open {out / 'compare.html'} in a browser; as Markdown: {out / 'table.md'}; all numbers: {out / 'results.jsonl'}")
+
+
+@contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Keep a second comparison from writing into the same folder. The lock dies with its process."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be written ({error.strerror}): choose another.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"A comparison is at work in {out}: wait for it, or give another --out.") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a comparison as Ctrl-C does."""
+
+    def stop(number: int, _: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Findings: what a comparison's records show, as one plain dictionary that the table and the page are made of.
+
+    found = findings(cells, results.found, unit="rollouts", reference="aepo")
+    found["contenders"][1]["versus"]["verdict"]        # "better", "worse", "no difference" or "one seed"
+    found["conclusions"], found["limits"]              # sentences
+
+Contenders are compared at one budget: the largest that every finished run has reached, in the unit asked for. Nothing is
+interpolated: each run is taken as it was at its last evaluation within that budget.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from baselines import words
+from baselines.cells import Cell
+from baselines.records import DIVERSITY, USED, Record
+from baselines.statistics import LEVEL, Estimate, Scores, holm, improvement, interquartile_mean, mean, paired
+
+UNITS = {"rollouts": "rollouts", "tokens": "tokens", "tool-calls": "tool_calls", "seconds": "seconds"}
+"""What `--budget-unit` may say, and the field of a record behind it."""
+
+_CURVE_RESAMPLES = 500
+
+Found = dict[str, Any]
+
+
+def findings(
+    cells: Sequence[Cell],
+    records: Mapping[str, Record],
+    *,
+    unit: str = "rollouts",
+    reference: str | None = None,
+    failed: Mapping[str, str] | None = None,
+) -> Found:
+    """All findings.
+
+    Args:
+        cells: all that were asked for, in order; those without a record are not finished.
+        records: by cells' names.
+        unit: a key of `UNITS`.
+        reference: the label that all others are compared with; None, or one without a finished run: the first.
+        failed: why cells failed, by their names.
+
+    Raises:
+        ValueError: no cell is finished, or the records are of different questions.
+    """
+    finished = [cell for cell in cells if cell.name in records]
+    if not finished:
+        raise ValueError("No cell is finished, so that there is nothing to compare yet.")
+    families = records[finished[0].name]["families"]
+    if any(records[cell.name]["families"] != families for cell in finished):
+        raise ValueError("The records are of different questions and cannot be compared: give another --out.")
+    field = UNITS[unit]
+    trained = [records[cell.name]["used"][field] for cell in finished if records[cell.name]["used"][field]]
+    budget = min(trained, default=0)
+    by_label: dict[str, list[Record]] = {}
+    for cell in finished:
+        by_label.setdefault(cell.contender.label, []).append(records[cell.name])
+    labels = [label for label in dict.fromkeys(cell.contender.label for cell in cells) if label in by_label]
+    first = reference if reference in labels else labels[0]
+    assert first is not None
+    contenders = [_contender(label, by_label[label], field, budget, families) for label in labels]
+    _compare(contenders, first, {label: by_label[label] for label in labels}, field, budget, families)
+    found: Found = {
+        "environment": finished[0].environment,
+        "model": finished[0].model,
+        "unit": unit,
+        "field": field,
+        "budget": budget,
+        "reference": first,
+        "seeds": max(len(one["seeds"]) for one in contenders),
+        "asked": len({cell.seed for cell in cells}),
+        "questions": len(families),
+        "families": {name: families.count(name) for name in sorted(set(families))},
+        "contenders": contenders,
+        "missing": [label for label in dict.fromkeys(one.contender.label for one in cells) if label not in by_label],
+        "cells": [_cell(cell, records.get(cell.name), (failed or {}).get(cell.name), field, budget) for cell in cells],
+    }
+    return found | {"conclusions": words.conclusions(found), "limits": words.limits(found)}
+
+
+def point(record: Record, field: str, budget: float) -> dict[str, Any]:
+    """The last evaluation of a run within a budget."""
+    within: dict[str, Any] = [one for one in record["curve"] if one[field] <= budget][-1]
+    return within
+
+
+def _scores(records: Sequence[Record], field: str, budget: float, seeds: Sequence[int]) -> Scores:
+    """[seeds, questions], greedy, at the budget."""
+    by_seed = {one["seed"]: one for one in records}
+    return np.array([point(by_seed[seed], field, budget)["greedy"] for seed in seeds], np.float64)
+
+
+def _contender(label: str, records: list[Record], field: str, budget: float, families: list[str]) -> Found:
+    records = sorted(records, key=lambda one: one["seed"])
+    seeds = [one["seed"] for one in records]
+    scores = _scores(records, field, budget, seeds)
+    before = np.array([one["curve"][0]["greedy"] for one in records], np.float64)
+    end = np.array([one["curve"][-1]["greedy"] for one in records], np.float64)
+    sampled = [one["curve"][-1]["sampled"] for one in records]
+    points = [point(one, field, budget) for one in records]
+    gain = paired(scores, before) if len(families) > 1 else None
+    return {
+        "label": label,
+        "algorithm": records[0]["algorithm"],
+        "variant": records[0]["variant"],
+        "settings": records[0]["settings"],
+        "seeds": seeds,
+        "steps": records[0]["steps"],
+        "score": _plain(mean(scores, families)),
+        "interquartile": _plain(interquartile_mean(scores, families)),
+        "before": float(before.mean()),
+        "gain": None if gain is None else [gain.difference, gain.low, gain.high],
+        "end": float(end.mean()),
+        "sampled": None if None in sampled else _plain(mean(np.array(sampled, np.float64), families)),
+        "families": {
+            name: float(scores[:, [one == name for one in families]].mean()) for name in sorted(set(families))
+        },
+        "at_steps": [one["step"] for one in points],
+        "at": {name: float(np.mean([one[name] for one in points])) for name in USED},
+        "used": {name: float(np.mean([one["used"][name] for one in records])) for name in USED},
+        "evaluation_seconds": float(np.mean([one["evaluation_seconds"] for one in records])),
+        "diversity": {name: _mean_of([one["diversity"][name] for one in records]) for name in DIVERSITY},
+        "curve": _curve(records, families),
+        "versus": None,
+    }
+
+
+def _curve(records: list[Record], families: list[str]) -> list[Found]:
+    """Greedy success at each evaluation that all seeds have, with its band, against the mean of what was used."""
+    steps = sorted(set.intersection(*({one["step"] for one in record["curve"]} for record in records)))
+    found = []
+    for step in steps:
+        points = [next(one for one in record["curve"] if one["step"] == step) for record in records]
+        scores = np.array([one["greedy"] for one in points], np.float64)
+        value, low, high = mean(scores, families, _CURVE_RESAMPLES)
+        used = {name: float(np.mean([one[name] for one in points])) for name in USED}
+        found.append({"step": step, **used, "value": value, "low": low, "high": high})
+    return found
+
+
+def _compare(
+    contenders: list[Found],
+    reference: str,
+    by_label: Mapping[str, list[Record]],
+    field: str,
+    budget: float,
+    families: list[str],
+) -> None:
+    """Write into each other contender how it does against the reference, over the seeds that both have."""
+    others = [one for one in contenders if one["label"] != reference]
+    compared = []
+    for one in others:
+        both = sorted({record["seed"] for record in by_label[one["label"]]} & {r["seed"] for r in by_label[reference]})
+        if not both or len(families) < 2:
+            continue
+        ours = _scores(by_label[one["label"]], field, budget, both)
+        theirs = _scores(by_label[reference], field, budget, both)
+        found = paired(ours, theirs, len(others))
+        compared.append((one, found))
+        one["versus"] = {
+            "difference": found.difference,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+            "detectable": found.detectable,
+            "seeds": len(both),
+            "improvement": _plain(improvement(ours, theirs, families)),
+            "identical": bool((ours == theirs).all()),
+        }
+    for (one, found), corrected in zip(compared, holm([found.p for _, found in compared]), strict=True):
+        one["versus"]["p_corrected"] = corrected
+        one["versus"]["verdict"] = (
+            "one seed"
+            if not found.over_seeds
+            else "no difference"
+            if corrected >= LEVEL
+            else "better"
+            if found.difference > 0
+            else "worse"
+        )
+
+
+def _cell(cell: Cell, record: Record | None, why: str | None, field: str, budget: float) -> Found:
+    here = cell.folder / "report.html"
+    return {
+        "label": cell.contender.label,
+        "seed": cell.seed,
+        "name": cell.name,
+        "score": None if record is None else float(np.mean(point(record, field, budget)["greedy"])),
+        "end": None if record is None else float(np.mean(record["curve"][-1]["greedy"])),
+        "report": f"cells/{cell.name}/report.html" if here.is_file() else None,
+        "failed": why,
+    }
+
+
+def _plain(estimate: Estimate) -> list[float]:
+    return list(estimate)
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [one for one in values if one is not None]
+    return float(np.mean(known)) if known else None

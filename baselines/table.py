@@ -1,0 +1,114 @@
+"""table.md: a comparison as Markdown: scores, differences, kinds of task, cost, diversity, and what can be concluded.
+
+(out / "table.md").write_text(table(found))
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from baselines.words import NAMES, points, span
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """The whole file; `found` is of `findings.findings`."""
+    contenders = found["contenders"]
+    seeds = found["seeds"]
+    lines = [
+        f"# {', '.join(one['label'] for one in contenders)} on {found['environment']}",
+        "",
+        f"Model {found['model']}, {seeds} seed{'s' * (seeds > 1)}, {found['questions']} unseen questions, greedy; compared "
+        f"at {found['budget']:,.0f} {NAMES[found['field']]}. Brackets: 95 % intervals.",
+        "",
+        *_scores(found),
+        "",
+        "What can be concluded:",
+        "",
+        *(f"- {one}" for one in found["conclusions"]),
+        "",
+        "What cannot:",
+        "",
+        *(f"- {one}" for one in found["limits"]),
+        "",
+        "Success by kind of task (%):",
+        "",
+        *_rows(
+            ["", *(f"{name.rpartition('/')[2]} ({count})" for name, count in found["families"].items())],
+            [[one["label"], *(_percent(one["families"][name]) for name in found["families"])] for one in contenders],
+        ),
+        "",
+        "Cost of a whole run, and diversity of its rollouts:",
+        "",
+        *_cost(contenders),
+    ]
+    failed = [one for one in found["cells"] if one["failed"]]
+    if failed:
+        lines += ["", "Failed:", "", *(f"- {one['label']}, seed {one['seed']}: {one['failed']}" for one in failed)]
+    return "\n".join(lines) + "\n"
+
+
+def _scores(found: Mapping[str, Any]) -> list[str]:
+    heads = [
+        "",
+        "seeds",
+        "success %",
+        "interquartile mean %",
+        "gained",
+        f"against {found['reference']}",
+        "p (Holm)",
+        "P(higher)",
+        "verdict",
+        "sampled at the end %",
+    ]
+    rows = []
+    for one in found["contenders"]:
+        versus = one["versus"]
+        compared = ["", "", "", "reference" if one["label"] == found["reference"] else "not compared"]
+        if versus is not None:
+            compared = [
+                f"{points(versus['difference'])} ({span(versus['low'], versus['high'])})",
+                f"{versus['p_corrected']:.3f}",
+                _with_interval(versus["improvement"], 1, 2),
+                versus["verdict"],
+            ]
+        rows.append(
+            [
+                one["label"],
+                str(len(one["seeds"])),
+                _with_interval(one["score"]),
+                _with_interval(one["interquartile"]),
+                "" if one["gain"] is None else points(one["gain"][0]),
+                *compared,
+                "" if one["sampled"] is None else _with_interval(one["sampled"]),
+            ]
+        )
+    return _rows(heads, rows)
+
+
+def _cost(contenders: Sequence[Mapping[str, Any]]) -> list[str]:
+    heads = ["", *NAMES.values(), "evaluation seconds", "distinct trajectories %", "mixed questions %", "entropy"]
+    rows = [
+        [
+            one["label"],
+            *(f"{one['used'][name]:,.0f}" for name in NAMES),
+            f"{one['evaluation_seconds']:,.0f}",
+            _percent(one["diversity"]["distinct"]),
+            _percent(one["diversity"]["mixed"]),
+            "" if one["diversity"]["entropy"] is None else f"{one['diversity']['entropy']:.2f}",
+        ]
+        for one in contenders
+    ]
+    return _rows(heads, rows)
+
+
+def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in one)} |" for one in lines]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def _with_interval(estimate: Sequence[float], unit: float = 100, places: int = 1) -> str:
+    value, low, high = (f"{unit * one:.{places}f}" for one in estimate)
+    return f"{value} ({low} to {high})"

@@ -1,0 +1,145 @@
+"""Words: what a comparison shows, and what it cannot, in sentences that a reader who knows no statistics can use.
+
+    conclusions(found)          # of `findings.findings`; one sentence on the whole, one on each contender
+    limits(found)
+    verdict(contender, "aepo")  # one contender against the reference
+
+Differences are in points: hundredths of the questions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from baselines.statistics import LEVEL, POWER
+
+NAMES = {"rollouts": "rollouts", "tokens": "generated tokens", "tool_calls": "tool calls", "seconds": "training seconds"}
+"""What runs use, for people."""
+
+_MINUS = "\u2212"
+
+
+def points(share: float) -> str:
+    """A difference with its sign, in points."""
+    return f"{100 * share:+.1f}".replace("-", _MINUS)
+
+
+def span(low: float, high: float) -> str:
+    """An interval in points."""
+    return f"{points(low)} to {points(high)}"
+
+
+def conclusions(found: Mapping[str, Any]) -> list[str]:
+    """What can be said, the most important first."""
+    others = [one for one in found["contenders"] if one["versus"] is not None]
+    reference = found["reference"]
+    said = []
+    decided = [one for one in others if one["versus"]["verdict"] in ("better", "worse")]
+    if others and found["seeds"] < 2:
+        said.append(
+            "With one seed a contender, nothing can be said about the algorithms: only how these single trainings ended."
+        )
+    elif others and not decided:
+        said.append(f"No difference between {reference} and any other contender could be shown.")
+    elif decided:
+        said.append(
+            f"{len(decided)} of {len(others)} contenders differ from {reference} by more than seeds and questions "
+            "explain."
+        )
+    said += [verdict(one, reference) for one in others]
+    return [*said, _learning(found["contenders"])]
+
+
+def verdict(one: Mapping[str, Any], reference: str) -> str:
+    """One contender against the reference."""
+    versus = one["versus"]
+    interval = f"{points(versus['difference'])} points (95 % interval {span(versus['low'], versus['high'])}"
+    tested = f"{interval}; p = {_p(versus['p_corrected'])} after correction)"
+    if versus["identical"]:
+        return f"{one['label']} and {reference}: no difference; they answered every question alike."
+    if versus["verdict"] == "one seed":
+        return f"{one['label']} against {reference}: {interval}, over questions alone); one seed each proves nothing."
+    if versus["verdict"] == "no difference":
+        return (
+            f"{one['label']} and {reference}: no difference shown, {tested}. A true one below about "
+            f"{100 * versus['detectable']:.0f} points would mostly go unseen."
+        )
+    return f"{one['label']} is {versus['verdict']} than {reference}: {tested}."
+
+
+def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
+    """Whether anything was learned that could differ."""
+    learned = [one["label"] for one in contenders if one["gain"] is not None and one["gain"][1] > 0]
+    gains = ", ".join(f"{one['label']} {points(one['gain'][0])}" for one in contenders if one["gain"] is not None)
+    if len(learned) == len(contenders):
+        return f"All contenders learned (points gained since before training: {gains})."
+    if not learned:
+        return (
+            f"No contender was shown to have learned (points gained: {gains}), so that there was little to tell them "
+            "apart by: try more steps, other questions, or a larger budget."
+        )
+    return f"Shown to have learned: {', '.join(learned)}; not the others (points gained: {gains})."
+
+
+def limits(found: Mapping[str, Any]) -> list[str]:
+    """What cannot be concluded, and under which conditions all the rest holds."""
+    said = []
+    versus = [one["versus"] for one in found["contenders"] if one["versus"] is not None]
+    unseen = [one["detectable"] for one in versus if not one["identical"]]
+    seeds, many = found["seeds"], len(found["contenders"])
+    if unseen and seeds > 1:
+        low, high = f"{100 * min(unseen):.0f}", f"{100 * max(unseen):.0f}"
+        said.append(
+            f"With {seeds} seeds and {found['questions']} questions, true differences below about "
+            f"{low if low == high else f'{low} to {high}'} points cannot be seen reliably: smaller ones would be found "
+            f"in fewer than {100 * POWER:.0f} of 100 such comparisons. \"No difference\" does not mean that two are equal."
+        )
+    if seeds < 5:
+        said.append(
+            f"Intervals of scores rest on {seeds} training{'s' * (seeds > 1)} each and are rather too narrow; the "
+            "verdicts come from paired tests, which allow for that. Five seeds or more are advisable."
+        )
+    said += _budget(found)
+    said.append(
+        f"All of it holds for {found['environment']} with the model {found['model']} and these settings, which were "
+        "tuned for no contender. With the tiny model and a short run it shows that and how the algorithms work; it is no "
+        "ranking of what they do for large models."
+    )
+    if many > 2:
+        said.append(
+            f"Each contender is compared with {found['reference']} alone. The {many - 1} tests are corrected together "
+            f"(Holm), so that the chance of any false difference stays below {100 * LEVEL:.0f} %. Comparing others with "
+            "each other by eye has no such protection: name another first, and run the same command."
+        )
+    short = [one["label"] for one in found["contenders"] if len(one["seeds"]) < found["asked"]]
+    if short:
+        said.append(f"Not all seeds are finished of {', '.join(short)}: they are compared over those that are.")
+    if found["missing"]:
+        said.append(f"Nothing is finished of {', '.join(found['missing'])}, which are left out.")
+    return said
+
+
+def _budget(found: Mapping[str, Any]) -> list[str]:
+    """At which point runs were compared."""
+    name, budget = NAMES[found["field"]], found["budget"]
+    if not budget:
+        return []
+    shares = [one["at"][found["field"]] / budget for one in found["contenders"] if one["used"][found["field"]]]
+    said = [
+        f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is interpolated: "
+        f"each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of it or more."
+    ]
+    early = [one for one in found["contenders"] if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]]]
+    if early:
+        steps = ", ".join(f"{one['label']} (step {_range(one['at_steps'])} of {one['steps']})" for one in early)
+        said.append(
+            f"Compared before the end of their runs, where the learning rate had not fallen to its end yet: {steps}."
+        )
+    return said
+
+
+def _range(values: Sequence[int]) -> str:
+    return str(min(values)) if min(values) == max(values) else f"{min(values)} to {max(values)}"
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
