@@ -16,7 +16,7 @@ import numpy as np
 from baselines import words
 from baselines.cells import Cell
 from baselines.records import DIVERSITY, USED, Record
-from baselines.statistics import LEVEL, Estimate, Scores, holm, improvement, interquartile_mean, mean, paired
+from baselines.statistics import LEVEL, Estimate, Scores, holm, improvement, interquartile_mean, mean, paired, pooled
 
 UNITS = {"rollouts": "rollouts", "tokens": "tokens", "tool-calls": "tool_calls", "seconds": "seconds"}
 """What `--budget-unit` may say, and the field of a record behind it."""
@@ -151,6 +151,8 @@ def _compare(
 ) -> None:
     """Write into each other contender how it does against the reference, over the seeds that both have."""
     others = [one for one in contenders if one["label"] != reference]
+    shared = sorted(set.intersection(*({one["seed"] for one in records} for records in by_label.values())))
+    trainings = pooled([_scores(records, field, budget, shared) for records in by_label.values()]) if shared else None
     compared = []
     for one in others:
         both = sorted({record["seed"] for record in by_label[one["label"]]} & {r["seed"] for r in by_label[reference]})
@@ -158,7 +160,7 @@ def _compare(
             continue
         ours = _scores(by_label[one["label"]], field, budget, both)
         theirs = _scores(by_label[reference], field, budget, both)
-        found = paired(ours, theirs, len(others))
+        found = paired(ours, theirs, len(others), trainings)
         compared.append((one, found))
         one["versus"] = {
             "difference": found.difference,

@@ -29,12 +29,12 @@ function summarySection() {
   const colours = { better: "var(--right)", worse: "var(--wrong)" };
   const rows = others.map((one) => {
     const versus = one.versus, words = `${points(versus.difference)} (${points(versus.low)} to ${points(versus.high)})`;
-    return make("tr", null, head(one), make("td", null, interval([versus.difference, versus.low, versus.high], [-reach, reach],
+    return make("tr", null, head(one), make("td", { class: "picture" }, interval([versus.difference, versus.low, versus.high], [-reach, reach],
       { colour: colours[versus.verdict] || "var(--soft)", zero: true, words: `${one.label} against ${found.reference}: ${words} points` })),
       make("td", null, words), make("td", null, versus.p_corrected < 0.001 ? "< 0.001" : versus.p_corrected.toFixed(3)), make("td", null, make("span", { class: `pill ${versus.verdict.replace(" ", "-")}` }, versus.verdict)));
   });
   return section("summary", "Summary", null, make("p", { class: "headline" }, found.conclusions[0]),
-    rows.length > 0 && table([`Against ${found.reference}`, `left: worse than ${found.reference} · right: better`, "points (95 % interval)", "p, corrected", "verdict"], rows),
+    rows.length > 0 && table([`Against ${found.reference}`, "← worse · better →", "points (95 % interval)", "p, corrected", "verdict"], rows),
     make("div", { class: "said-in-words" }, make("div", null, make("h3", null, "What can be concluded"), list(found.conclusions.slice(1))),
       make("div", null, make("h3", null, "What cannot"), list(found.limits))));
 }
@@ -44,7 +44,7 @@ function scoresSection() {
   const ends = [Math.max(0, Math.min(...all) - 0.03), Math.min(1, Math.max(...all) + 0.03)];
   const spread = ([value, low, high]) => [percent(value), " ", make("small", null, `${percent(low)} to ${percent(high)}`)];
   const rows = found.contenders.map((one) => make("tr", null, head(one),
-    make("td", null, interval(one.score, ends, { colour: colourOf(one.place), hollow: one.before, words: `${one.label}: ${percent(one.score[0])}, before training ${percent(one.before)}` })),
+    make("td", { class: "picture" }, interval(one.score, ends, { colour: colourOf(one.place), hollow: one.before, words: `${one.label}: ${percent(one.score[0])}, before training ${percent(one.before)}` })),
     make("td", null, spread(one.score)), make("td", null, spread(one.interquartile)),
     make("td", null, one.gain ? [points(one.gain[0]), " ", make("small", null, `${points(one.gain[1])} to ${points(one.gain[2])}`)] : "–"),
     make("td", null, one.versus ? [one.versus.improvement[0].toFixed(2), " ", make("small", null, `${one.versus.improvement[1].toFixed(2)} to ${one.versus.improvement[2].toFixed(2)}`)] : "–"),
@@ -103,7 +103,7 @@ function methodSection() {
     ["95 % interval", "Scores: stratified bootstrap. Seeds, and questions within each kind of task, are drawn again and again; the middle 95 % of the means are the interval. Differences: of the paired test."],
     ["Interquartile mean", "The mean of the middle half of all scores of a training on a kind of task: single trainings that went very well or badly count less."],
     ["P(higher)", `The probability that a training of the contender scores higher than one of ${found.reference}, on a kind of task drawn at random; ties count half. 0.5 is no difference.`],
-    ["p", "How often chance alone would show a difference this large. The test is paired (same seeds, same questions) and must hold over seeds and questions together as well as over seeds alone: a lucky training or a few lucky questions do not count as a difference. p is corrected for the number of contenders (Holm); a verdict other than “no difference” needs p below 0.05."],
+    ["p", "How often chance alone would show a difference this large. The test is paired (same seeds, same questions) and must hold over seeds and questions together as well as over seeds alone: a lucky training or a few lucky questions do not count as a difference. How much trainings differ is taken from all contenders, where there are more than two. p is corrected for the number of contenders (Holm); a verdict other than “no difference” needs p below 0.05."],
     ["Budget", "Contenders are compared after equal " + USED[found.field] + ": the most that every run has reached. Nothing is interpolated; each run is taken at its last evaluation within it."]];
   const settings = found.contenders.filter((one) => Object.keys(one.settings).length || one.variant !== "paper");
   return section("method", "How to read this", null, make("dl", { class: "terms" }, terms.map(([name, words]) => [make("dt", null, name), make("dd", null, words)])),

@@ -5,7 +5,7 @@ import pytest
 
 stats = pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
-from baselines.statistics import holm, improvement, interquartile_mean, mean, paired  # noqa: E402
+from baselines.statistics import holm, improvement, interquartile_mean, mean, paired, pooled  # noqa: E402
 
 FAMILIES = ["a"] * 80 + ["b"] * 60 + ["c"] * 60
 
@@ -68,6 +68,35 @@ def test_equals_are_seldom_told_apart(seeds: int, deviation: float) -> None:
     false = sum(paired(draws(rng, seeds, 0, deviation), draws(rng, seeds, 0, deviation)).p < 0.05 for _ in range(tries))
     # 5 % and three standard errors of 150 tries.
     assert false / tries < 0.05 + 3 * np.sqrt(0.05 * 0.95 / tries)
+
+
+@pytest.mark.parametrize("deviations", [(0.03, 0.03, 0.03, 0.03), (0.02, 0.02, 0.02, 0.1)])
+def test_equals_are_seldom_told_apart_where_all_say_how_much_trainings_differ(deviations: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(9)
+    told = []
+    for _ in range(80):
+        all_scores = [draws(rng, 3, 0, one) for one in deviations]
+        trainings = pooled(all_scores)
+        told += [paired(one, all_scores[0], 3, trainings).p < 0.05 for one in all_scores[1:]]
+    assert np.mean(told) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 80)  # tests of one reference hang together
+
+
+def test_all_contenders_together_see_smaller_differences() -> None:
+    rng = np.random.default_rng(10)
+    alone, together = [], []
+    for _ in range(30):
+        all_scores = [draws(rng, 3, 0, 0.03) for _ in range(6)]
+        alone.append(paired(all_scores[1], all_scores[0], 5).detectable)
+        together.append(paired(all_scores[1], all_scores[0], 5, pooled(all_scores)).detectable)
+    assert np.median(together) < 0.75 * np.median(alone)
+
+
+def test_how_much_trainings_differ_leaves_out_what_seeds_and_contenders_are_worth() -> None:
+    scores = [np.tile(np.array([[0.1], [0.5], [0.9]]), (1, 50)) * 0.5 + shift for shift in (0, 0.3)]
+    found = pooled(scores)
+    assert found is not None
+    assert (found.variance, found.freedom) == (pytest.approx(0), 2)
+    assert pooled([one[:1] for one in scores]) is None
 
 
 def test_intervals_hold_the_truth() -> None:
