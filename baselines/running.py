@@ -78,14 +78,19 @@ def run_cells(
     return failed
 
 
-def _start(cell: Cell, tries: int, logs: Path) -> _Job:
+def command(cell: Cell) -> list[str]:
+    """The words that begin a cell's run, or go on with it."""
     goes_on = (cell.folder / "config.yaml").is_file()
     line = ["resume", str(cell.folder)] if goes_on else [*cell.line, "--run-dir", str(cell.folder)]
+    return [sys.executable, "-m", "baselines.cell_process", str(os.getpid()), *line]
+
+
+def _start(cell: Cell, tries: int, logs: Path) -> _Job:
     own = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     own["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
     with _log(logs, cell).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "baselines.cell_process", str(os.getpid()), *line],
+            command(cell),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -33,18 +33,23 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
     others = [one for one in found["contenders"] if one["versus"] is not None]
     reference = found["reference"]
     said = []
-    decided = [one for one in others if one["versus"]["verdict"] in ("better", "worse")]
+    decided = {
+        which: [one["label"] for one in others if one["versus"]["verdict"] == which] for which in ("better", "worse")
+    }
     if others and found["seeds"] < 2:
         said.append(
             "With one seed a contender, nothing can be said about the algorithms: only how these single trainings ended."
         )
-    elif others and not decided:
+    elif others and not any(decided.values()):
         said.append(f"No difference between {reference} and any other contender could be shown.")
-    elif decided:
-        said.append(
-            f"{len(decided)} of {len(others)} contenders differ from {reference} by more than seeds and questions "
-            "explain."
-        )
+    elif others:
+        parts = [
+            f"{_listed(labels)} {'is' if len(labels) == 1 else 'are'} {which} than {reference}"
+            for which, labels in decided.items()
+            if labels
+        ]
+        rest = len(others) - sum(map(len, decided.values()))
+        said.append("; ".join([*parts, *(["no other difference could be shown"] if rest else [])]) + ".")
     said += [verdict(one, reference) for one in others]
     return [*said, _learning(found["contenders"])]
 
@@ -114,7 +119,7 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     if short:
         said.append(f"Not all seeds are finished of {', '.join(short)}: they are compared over those that are.")
     if found["missing"]:
-        said.append(f"Nothing is finished of {', '.join(found['missing'])}, which are left out.")
+        said.append(f"Left out, because no run of theirs is finished: {', '.join(found['missing'])}.")
     return said
 
 
@@ -135,6 +140,10 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
             f"Compared before the end of their runs, where the learning rate had not fallen to its end yet: {steps}."
         )
     return said
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
 
 
 def _range(values: Sequence[int]) -> str:

@@ -64,7 +64,7 @@ function curves(contenders, used, budget) {
   });
   redraws.push(redraw);
   redraw();
-  return make("figure", { class: "panel curve" }, make("h3", null, `Against ${USED[used]}`), picture);
+  return make("figure", { class: "panel curve" }, make("h3", null, `Success (%) against ${USED[used]}`), picture);
 }
 
 function band(one, used, x, y) {

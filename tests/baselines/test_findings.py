@@ -38,6 +38,8 @@ def test_a_planted_effect_of_ten_points_is_found() -> None:
     assert better["versus"]["low"] < 0.1 < better["versus"]["high"]
     assert better["versus"]["improvement"][0] > 0.9
     assert same["versus"]["verdict"] == "no difference"
+    said = findings(cells, records)["conclusions"][0]
+    assert said == "aepo is better than grpo; no other difference could be shown."
     turned = findings(cells, records, reference="aepo")
     assert [one["label"] for one in turned["contenders"]] == ["grpo", "aepo", "same"]
     assert turned["contenders"][0]["versus"]["verdict"] == "worse"
@@ -109,7 +111,7 @@ def test_contenders_are_compared_over_the_seeds_both_have() -> None:
 def test_whom_nothing_is_finished_of_is_named() -> None:
     cells, records = comparison({"grpo": 0.4, "aepo": 0.5}, seeds=2)
     found = findings(cells, {name: one for name, one in records.items() if one["label"] == "grpo"})
-    assert "Nothing is finished of aepo" in " ".join(found["limits"])
+    assert "no run of theirs is finished: aepo" in " ".join(found["limits"])
     with pytest.raises(ValueError, match="No cell is finished"):
         findings(cells, {})
 
