@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-train system test format lint types unit fix \
-	test-offline test-lowest test-integration kills doctor play speed worlds run cold-start controls clean
+	test-offline test-lowest test-integration kills doctor play speed worlds run cold-start compare controls clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv with the gym and the development tools
 
-setup-train: $(READY_TRAIN) ## add torch and transformers (CPU build where no NVIDIA device is present)
+setup-train: $(READY_TRAIN) ## add torch, transformers and scipy (CPU build where no NVIDIA device is present)
 
 system: ## as root on Debian or Ubuntu: install bubblewrap and chromium from the system's packages
 	apt-get update
@@ -56,7 +56,7 @@ $(READY): pyproject.toml constraints/tools.txt | $(BIN)/python
 	@touch $@
 
 $(READY_TRAIN): $(READY) constraints/cpu.txt
-	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[train]'
+	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[train,compare]'
 	@touch $@
 
 $(READY_LOWEST): pyproject.toml constraints/tools.txt constraints/lowest.txt | $(BIN)/python
@@ -116,6 +116,9 @@ run: $(READY_TRAIN) ## train an agent: cold start, AEPO on the web, before and a
 
 cold-start: $(READY_TRAIN) ## make the tiny model's cold start, which `make run` starts from, or say where it is
 	$(BIN)/python -m algorithms.run coldstart $(ARGS)
+
+compare: $(READY_TRAIN) ## algorithms head to head, with statistics (ARGS="aepo grpo --seeds 5")
+	$(BIN)/python -m baselines.compare $(ARGS)
 
 controls: $(READY_TRAIN) ## runs that must not learn: shuffled rewards, swapped tool results
 	$(BIN)/python -m benchmarks.controls $(ARGS)

@@ -33,7 +33,19 @@ from baselines.contenders import Contender, contenders
 
 _UNITS = ("rollouts", "tokens", "tool-calls", "seconds")
 _EVALUATIONS = 7  # of a run, in between and at its end, unless --eval-every says otherwise
-_OURS = {"algorithms", "seeds", "grid", "ablate", "against", "budget_unit", "jobs", "cell_minutes", "out", "report", "variant"}
+_OURS = {
+    "algorithms",
+    "seeds",
+    "grid",
+    "ablate",
+    "against",
+    "budget_unit",
+    "jobs",
+    "cell_minutes",
+    "out",
+    "report",
+    "variant",
+}
 _REFUSED = {"seed": "--seeds N takes the seeds 0 to N - 1", "shuffled_rewards": "it is a control of one run"}
 
 
@@ -70,14 +82,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser("python -m baselines.compare", description="Algorithms head to head.", allow_abbrev=False)
     ours = parser.add_argument_group("comparison")
     ours.add_argument(
-        "algorithms", nargs="*", metavar="ALGO", help="NAME, NAME:VARIANT or LABEL=NAME (default: AEPO and seven others)"
+        "algorithms",
+        nargs="*",
+        metavar="ALGO",
+        help="NAME, NAME:VARIANT or LABEL=NAME (default: AEPO and seven others)",
     )
     ours.add_argument("--seeds", type=whole, default=3, metavar="N", help="trainings of each contender (default: 3)")
     ours.add_argument("--grid", action="append", default=[], metavar="NAME=V,V", help="cross contenders with settings")
     ours.add_argument("--ablate", metavar="ALGO", help="compare it with itself without each of its parts")
     ours.add_argument("--against", metavar="LABEL", help="whom all are tested against (default: the first)")
-    ours.add_argument("--budget-unit", default="rollouts", help=f"{', '.join(_UNITS)}: compared at equal (default: rollouts)")
-    ours.add_argument("--jobs", type=whole, default=len(os.sched_getaffinity(0)), help="cells at once (default: the cores)")
+    ours.add_argument(
+        "--budget-unit", default="rollouts", help=f"{', '.join(_UNITS)}: compared at equal (default: rollouts)"
+    )
+    ours.add_argument(
+        "--jobs", type=whole, default=len(os.sched_getaffinity(0)), help="cells at once (default: the cores)"
+    )
     ours.add_argument("--cell-minutes", type=number, default=120.0, help="the most one cell may take (default: 120)")
     ours.add_argument("--out", help="where results go (default: runs/compare-ENV-PRESET)")
     ours.add_argument("--report", action="store_true", help="train nothing: write table and page of what is finished")
@@ -147,7 +166,11 @@ def _train(cells: Sequence[Cell], results: Any, options: argparse.Namespace, out
     from baselines.running import run_cells
 
     for cell in cells:  # finished, but killed before it was recorded
-        if not results.has(cell) and (cell.folder / "config.yaml").is_file() and RunDirectory(cell.folder).is_finished():
+        if (
+            not results.has(cell)
+            and (cell.folder / "config.yaml").is_file()
+            and RunDirectory(cell.folder).is_finished()
+        ):
             results.add(record(cell))
     waiting = [cell for cell in cells if not results.has(cell)]
     done = len(cells) - len(waiting)
@@ -200,7 +223,10 @@ def _write(
     say("what cannot be concluded:")
     for one in found["limits"]:
         say(f"  {one}")
-    say(f"open {out / 'compare.html'} in a browser; as Markdown: {out / 'table.md'}; all numbers: {out / 'results.jsonl'}")
+    say(
+        f"open {out / 'compare.html'} in a browser; as Markdown: {out / 'table.md'}; "
+        f"all numbers: {out / 'results.jsonl'}"
+    )
 
 
 @contextmanager

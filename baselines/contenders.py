@@ -68,9 +68,7 @@ def _named(text: str, variant: str | None) -> Contender:
         raise ValueError(f"A contender is NAME, NAME:VARIANT or LABEL=NAME; got {text!r}.")
     name = parts["name"]
     if name not in NAMES:
-        raise ValueError(
-            f"There is no algorithm {name!r}{did_you_mean(name, NAMES)} There are {', '.join(NAMES)}."
-        )
+        raise ValueError(f"There is no algorithm {name!r}{did_you_mean(name, NAMES)} There are {', '.join(NAMES)}.")
     if parts["variant"] and variant and parts["variant"] != variant:
         raise ValueError(f"{text} contradicts --variant {variant}: leave one out.")
     label = parts["label"] or text

@@ -4,8 +4,8 @@
     found["contenders"][1]["versus"]["verdict"]        # "better", "worse", "no difference" or "one seed"
     found["conclusions"], found["limits"]              # sentences
 
-Contenders are compared at one budget: the largest that every finished run has reached, in the unit asked for. Nothing is
-interpolated: each run is taken as it was at its last evaluation within that budget.
+Contenders are compared at one budget: the largest that every finished run has reached, in the unit asked for. Nothing
+is interpolated: each run is taken as it was at its last evaluation within that budget.
 """
 
 from collections.abc import Mapping, Sequence

@@ -32,8 +32,8 @@ USED = ("rollouts", "tokens", "tool_calls", "seconds")
 seconds of training, without evaluations."""
 
 DIVERSITY = ("distinct", "mixed", "entropy", "shared")
-"""distinct: share of a question's trajectories that differ in what the policy wrote. mixed: share of questions with both
-right and wrong trajectories. entropy: nats a token. shared: share of tokens that trajectories have in common."""
+"""distinct: share of a question's trajectories that differ in what the policy wrote. mixed: share of questions with
+both right and wrong trajectories. entropy: nats a token. shared: share of tokens that trajectories have in common."""
 
 Record = dict[str, Any]
 

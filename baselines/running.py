@@ -1,4 +1,4 @@
-"""Running: cells as processes of their own, some at once, each on one thread; retried, resumed, never waited for in vain.
+"""Running: cells as processes of their own, some at once; retried, resumed, and never waited for in vain.
 
     failed = run_cells(cells, jobs=2, minutes=120, logs=out / "logs", say=print, finished=keep)
     failed["aepo-seed0-1f0c2a9b"]              # the last line it said

@@ -27,4 +27,4 @@ ABLATIONS: dict[str, dict[str, dict[str, str]]] = {
         "aepo-without-all": {name: value for settings in _PARTS.values() for name, value in settings.items()},
     }
 }
-"""For `--ablate`: the whole algorithm's name, then what each contender without a part is called and what makes it so."""
+"""For `--ablate`: the whole algorithm's name, then what it is called without a part, and what makes it so."""

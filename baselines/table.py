@@ -16,8 +16,8 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [
         f"# {', '.join(one['label'] for one in contenders)} on {found['environment']}",
         "",
-        f"Model {found['model']}, {seeds} seed{'s' * (seeds > 1)}, {found['questions']} unseen questions, greedy; compared "
-        f"at {found['budget']:,.0f} {NAMES[found['field']]}. Brackets: 95 % intervals.",
+        f"Model {found['model']}, {seeds} seed{'s' * (seeds > 1)}, {found['questions']} unseen questions, greedy; "
+        f"compared at {found['budget']:,.0f} {NAMES[found['field']]}. Brackets: 95 % intervals.",
         "",
         *_scores(found),
         "",

@@ -12,7 +12,12 @@ from typing import Any
 
 from baselines.statistics import LEVEL, POWER
 
-NAMES = {"rollouts": "rollouts", "tokens": "generated tokens", "tool_calls": "tool calls", "seconds": "training seconds"}
+NAMES = {
+    "rollouts": "rollouts",
+    "tokens": "generated tokens",
+    "tool_calls": "tool calls",
+    "seconds": "training seconds",
+}
 """What runs use, for people."""
 
 _MINUS = "\u2212"
@@ -38,7 +43,7 @@ def conclusions(found: Mapping[str, Any]) -> list[str]:
     }
     if others and found["seeds"] < 2:
         said.append(
-            "With one seed a contender, nothing can be said about the algorithms: only how these single trainings ended."
+            "With one seed a contender, nothing can be said about the algorithms: only how single trainings ended."
         )
     elif others and not any(decided.values()):
         said.append(f"No difference between {reference} and any other contender could be shown.")
@@ -96,7 +101,7 @@ def limits(found: Mapping[str, Any]) -> list[str]:
         said.append(
             f"With {seeds} seeds and {found['questions']} questions, true differences below about "
             f"{low if low == high else f'{low} to {high}'} points cannot be seen reliably: smaller ones would be found "
-            f"in fewer than {100 * POWER:.0f} of 100 such comparisons. \"No difference\" does not mean that two are equal."
+            f'in fewer than {100 * POWER:.0f} of 100 comparisons. "No difference" does not mean that two are equal.'
         )
     if seeds < 5:
         said.append(
@@ -106,14 +111,14 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     said += _budget(found)
     said.append(
         f"All of it holds for {found['environment']} with the model {found['model']} and these settings, which were "
-        "tuned for no contender. With the tiny model and a short run it shows that and how the algorithms work; it is no "
-        "ranking of what they do for large models."
+        "tuned for no contender. With the tiny model and a short run it shows that and how the algorithms work; it is "
+        "no ranking of what they do for large models."
     )
     if many > 2:
         said.append(
             f"Each contender is compared with {found['reference']} alone. The {many - 1} tests are corrected together "
-            f"(Holm), so that the chance of any false difference stays below {100 * LEVEL:.0f} %. Comparing others with "
-            "each other by eye has no such protection: name another first, and run the same command."
+            f"(Holm), so that the chance of any false difference stays below {100 * LEVEL:.0f} %. Comparing others "
+            "with each other by eye has no such protection: name another first, and run the same command."
         )
     short = [one["label"] for one in found["contenders"] if len(one["seeds"]) < found["asked"]]
     if short:
@@ -130,8 +135,8 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
         return []
     shares = [one["at"][found["field"]] / budget for one in found["contenders"] if one["used"][found["field"]]]
     said = [
-        f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is interpolated: "
-        f"each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of it or more."
+        f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is "
+        f"interpolated: each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of it or more."
     ]
     early = [one for one in found["contenders"] if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]]]
     if early:

@@ -89,7 +89,9 @@ def variety(trees: Sequence[TokenTree]) -> dict[str, Any]:
     distinct, mixed = [], []
     for tree in trees:
         written = [[tree.nodes[index] for index in tree.path(leaf.node)] for leaf in tree.leaves]
-        texts = {tuple(token for node in nodes if node.kind is Kind.POLICY for token in node.tokens) for nodes in written}
+        texts = {
+            tuple(token for node in nodes if node.kind is Kind.POLICY for token in node.tokens) for nodes in written
+        }
         distinct.append(len(texts) / len(tree.leaves))
         mixed.append(len({solved(leaf.rewards) for leaf in tree.leaves}) > 1)
     return {

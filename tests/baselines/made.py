@@ -39,7 +39,10 @@ def record(
         curve.append(
             {
                 "step": step,
-                **{"rollouts": amount, "tokens": 9 * amount, "tool_calls": 2 * amount, "seconds": 0.1 * amount},
+                "rollouts": amount,
+                "tokens": 9 * amount,
+                "tool_calls": 2 * amount,
+                "seconds": 0.1 * amount,
                 "greedy": now,
                 "sampled": now if sampled and step in (0, points) else None,
             }

@@ -16,11 +16,11 @@ pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
-from algorithms.training.measures import without_timings  # noqa: E402
-from baselines import compare, running  # noqa: E402
-from baselines.compare import main  # noqa: E402
-from baselines.records import Results  # noqa: E402
-from tests.algorithms.training.small import untrained  # noqa: E402
+from algorithms.training.measures import without_timings
+from baselines import compare, running
+from baselines.compare import main
+from baselines.records import Results
+from tests.algorithms.training.small import untrained
 
 SMALL = ["--env", "web", "--preset", "smoke", "--questions", "2", "--eval-questions", "4", "--budget", "2"]
 SMALL += ["--set", "turn_tokens=12", "--set", "total_tokens=300", "--set", "evaluation.samples=1"]
@@ -69,7 +69,13 @@ def test_settings_decide_the_cell_and_spelling_does_not(tmp_path: Path) -> None:
     plain = digest()
     assert digest("--threads", "1") == digest("--traces", "3") == plain
     assert digest("--set", "loss.high=0.20", "--set", "updates=4") == digest("--set", "updates=4") == plain
-    others = [("--set", "loss.high=0.3"), ("--lr", "0.1"), ("--steps", "3"), ("--eval-every", "2"), ("--questions", "3")]
+    others = [
+        ("--set", "loss.high=0.3"),
+        ("--lr", "0.1"),
+        ("--steps", "3"),
+        ("--eval-every", "2"),
+        ("--questions", "3"),
+    ]
     assert len({plain, *(digest(*one) for one in others)}) == len(others) + 1
 
 

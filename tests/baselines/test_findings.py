@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
-from baselines.findings import findings, point  # noqa: E402
-from baselines.table import table  # noqa: E402
-from tests.baselines.made import FAMILIES, cell, comparison, record  # noqa: E402
+from baselines.findings import findings, point
+from baselines.table import table
+from tests.baselines.made import FAMILIES, cell, comparison, record
 
 
 def test_an_algorithm_against_itself_is_no_difference() -> None:

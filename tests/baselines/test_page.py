@@ -1,4 +1,4 @@
-"""compare.html as a file: self-contained, nothing in it can end the data, what it links to is the cells' own reports."""
+"""compare.html as a file: self-contained, nothing in it can end the data, links lead to the cells' own reports."""
 
 import json
 import re
@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
-from baselines.findings import findings  # noqa: E402
-from baselines.page import html_of, put  # noqa: E402
-from tests.baselines.made import cell, comparison, record  # noqa: E402
+from baselines.findings import findings
+from baselines.page import html_of, put
+from tests.baselines.made import cell, comparison, record
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 pytest.importorskip("playwright.sync_api", reason="needs the extra 'browser'")
 
-from baselines.page import html_of, put  # noqa: E402
-from tests.algorithms.report.test_page_in_browser import browser, opened  # noqa: E402, F401
-from tests.baselines.test_page import found  # noqa: E402
+from baselines.page import html_of, put
+from tests.algorithms.report.test_page_in_browser import browser, opened  # noqa: F401
+from tests.baselines.test_page import found
 
 pytestmark = pytest.mark.integration
 

@@ -27,7 +27,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         )
         said: list[str] = []
         well: list[str] = []
-        options = {"jobs": 2, "minutes": 1.0, "finished": lambda one, seconds: well.append(one.contender.label), **given}
+        options = {
+            "jobs": 2,
+            "minutes": 1.0,
+            "finished": lambda one, seconds: well.append(one.contender.label),
+            **given,
+        }
         failed = run_cells(cells, logs=tmp_path / "logs", say=said.append, **options)
         return failed, said, well
 
@@ -112,7 +117,8 @@ def test_interrupted_it_leaves_nothing_at_work(run: Any, tmp_path: Path) -> None
 
 
 def test_each_has_one_thread_and_no_terminal(run: Any, tmp_path: Path) -> None:
-    run({"tells": "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.stdin.read() == '', os.getpid() == os.getsid(0))"})
+    tells = "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.stdin.read() == '', os.getpid() == os.getsid(0))"
+    run({"tells": tells})
     (log,) = (tmp_path / "logs").iterdir()
     assert log.read_text() == "1 True True\n"
 
