@@ -32,7 +32,10 @@ from baselines.cells import Cell, all_cells
 from baselines.contenders import Contender, contenders
 
 _UNITS = ("rollouts", "tokens", "tool-calls", "seconds")
-_EVALUATIONS = 7  # of a run, in between and at its end, unless --eval-every says otherwise
+_EVALUATIONS = 5  # of a run about, beside those before and after, unless --eval-every says otherwise
+_ONE_SAMPLE = (
+    "evaluation.samples=1"  # verdicts are about greedy answers; four samples a question take half a run's time
+)
 _OURS = {
     "algorithms",
     "seeds",
@@ -149,6 +152,8 @@ def _shared(options: argparse.Namespace, preset: str, environment: str) -> list[
         steps = options.steps if options.steps is not None else preset_named(preset, environment).steps
         every = max(1, steps // _EVALUATIONS)
     values = {**vars(options), "preset": preset, "env": environment, "eval_every": every}
+    if options.config is None and not any(one.startswith("evaluation.samples=") for one in options.set):
+        values["set"] = [*options.set, _ONE_SAMPLE]
     values["threads"] = 1 if options.threads is None else options.threads
     line: list[str] = []
     for name, value in values.items():

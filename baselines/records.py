@@ -31,9 +31,10 @@ USED = ("rollouts", "tokens", "tool_calls", "seconds")
 """What a run has used: trajectories grown; tokens the policy wrote, a shared one once; tools run, a shared call once;
 seconds of training, without evaluations."""
 
-DIVERSITY = ("distinct", "mixed", "entropy", "shared")
+DIVERSITY = ("distinct", "mixed", "calls", "answers", "entropy", "shared")
 """distinct: share of a question's trajectories that differ in what the policy wrote. mixed: share of questions with
-both right and wrong trajectories. entropy: nats a token. shared: share of tokens that trajectories have in common."""
+both right and wrong trajectories. calls, answers: different ones of a question's trajectories. entropy: nats a token.
+shared: share of tokens that trajectories have in common."""
 
 Record = dict[str, Any]
 
@@ -100,6 +101,8 @@ def _diversity(metrics: list[dict[str, Any]]) -> dict[str, float | None]:
     of_step = {
         "distinct": [one["grown"]["distinct"] for one in metrics],
         "mixed": [one["grown"]["mixed"] for one in metrics],
+        "calls": [one["exploration"]["different"]["calls"] for one in metrics],
+        "answers": [one["exploration"]["different"]["answers"] for one in metrics],
         "entropy": [one["entropy"] for one in metrics],
         "shared": [1 - one["unique_tokens"] / one["raw_tokens"] for one in metrics],
     }

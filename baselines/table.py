@@ -36,7 +36,7 @@ def table(found: Mapping[str, Any]) -> str:
             [[one["label"], *(_percent(one["families"][name]) for name in found["families"])] for one in contenders],
         ),
         "",
-        "Cost of a whole run, and diversity of its rollouts:",
+        "Cost of a whole run, and diversity of its rollouts (calls, answers: different ones of a question):",
         "",
         *_cost(contenders),
     ]
@@ -85,7 +85,16 @@ def _scores(found: Mapping[str, Any]) -> list[str]:
 
 
 def _cost(contenders: Sequence[Mapping[str, Any]]) -> list[str]:
-    heads = ["", *NAMES.values(), "evaluation seconds", "distinct trajectories %", "mixed questions %", "entropy"]
+    heads = [
+        "",
+        *NAMES.values(),
+        "evaluation seconds",
+        "distinct trajectories %",
+        "mixed questions %",
+        "calls",
+        "answers",
+        "entropy",
+    ]
     rows = [
         [
             one["label"],
@@ -93,7 +102,10 @@ def _cost(contenders: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{one['evaluation_seconds']:,.0f}",
             _percent(one["diversity"]["distinct"]),
             _percent(one["diversity"]["mixed"]),
-            "" if one["diversity"]["entropy"] is None else f"{one['diversity']['entropy']:.2f}",
+            *(
+                "" if one["diversity"][name] is None else f"{one['diversity'][name]:.2f}"
+                for name in ("calls", "answers", "entropy")
+            ),
         ]
         for one in contenders
     ]

@@ -136,7 +136,8 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
     shares = [one["at"][found["field"]] / budget for one in found["contenders"] if one["used"][found["field"]]]
     said = [
         f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is "
-        f"interpolated: each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of it or more."
+        f"interpolated: each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of "
+        "it or more."
     ]
     early = [one for one in found["contenders"] if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]]]
     if early:

@@ -76,10 +76,10 @@ function costSection() {
 
 function diversitySection() {
   const share = (value) => make("td", { class: "right" }, value === null ? "–" : percent(value));
-  const heads = ["", "different trajectories", "questions right and wrong", "entropy, nats a token", "tokens in common"].map((one, place) => make("th", { scope: "col", class: place ? "right" : null }, one));
-  return section("diversity", "Diversity of rollouts", "Means over all training steps. Different trajectories: of a question's, those that differ in what the policy wrote. Only questions with both right and wrong trajectories teach anything. Tokens in common: what trajectories of one question share, computed once.",
+  const heads = ["", "different trajectories", "questions right and wrong", "different calls", "different answers", "entropy, nats a token", "tokens in common"].map((one, place) => make("th", { scope: "col", class: place ? "right" : null }, one));
+  return section("diversity", "Diversity of rollouts", "Means over all training steps. Different trajectories: of a question's, those that differ in what the policy wrote. Different calls and answers: how many a question's trajectories have. Only questions with both right and wrong trajectories teach anything. Tokens in common: what trajectories of one question share, computed once.",
     table(heads, found.contenders.map((one) => make("tr", null, head(one), share(one.diversity.distinct), share(one.diversity.mixed),
-      make("td", { class: "right" }, one.diversity.entropy === null ? "–" : one.diversity.entropy.toFixed(2)), share(one.diversity.shared)))));
+      [one.diversity.calls, one.diversity.answers, one.diversity.entropy].map((value) => make("td", { class: "right" }, value === null ? "–" : value.toFixed(2))), share(one.diversity.shared)))));
 }
 
 function cellsSection() {

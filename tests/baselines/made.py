@@ -63,7 +63,7 @@ def record(
         "curve": curve,
         "used": {name: curve[-1][name] for name in ("rollouts", "tokens", "tool_calls", "seconds")},
         "evaluation_seconds": 3.5,
-        "diversity": {"distinct": 0.8, "mixed": 0.5, "entropy": 0.4, "shared": 0.3},
+        "diversity": {"distinct": 0.8, "mixed": 0.5, "calls": 4.2, "answers": 2.5, "entropy": 0.4, "shared": 0.3},
         "line": ["python", "-m", "algorithms.run", "grpo"],
         "versions": {},
     }
