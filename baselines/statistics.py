@@ -9,9 +9,9 @@
 Why seeds and questions: a difference that another training, or other questions, would not show again is none. Numbers
 over questions alone (as most papers give) take one lucky training for an algorithm's merit.
 
-Resampling, trimmed means, ranks and distributions are SciPy's (the extra `compare`); the variance of `paired` is that
-of Clark's quasi-F for two crossed random factors (Journal of Verbal Learning and Verbal Behavior 12, 1973), its
-degrees of freedom Satterthwaite's. The stratified bootstrap, interquartile mean and probability of improvement are those of
+Resampling, trimmed means and distributions are SciPy's (the extra `compare`). The variance of `paired` is that of
+Clark's quasi-F for two crossed random factors (Journal of Verbal Learning and Verbal Behavior 12, 1973), its degrees of
+freedom Satterthwaite's. The stratified bootstrap, interquartile mean and probability of improvement are those of
 Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (2021), with kinds of task for
 its tasks and the questions resampled within each kind as well.
 """
