@@ -47,6 +47,7 @@ _OURS = {
     "cell_minutes",
     "out",
     "report",
+    "agents",
     "variant",
 }
 _REFUSED = {"seed": "--seeds N takes the seeds 0 to N - 1", "shuffled_rewards": "it is a control of one run"}
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     ours.add_argument("--cell-minutes", type=number, default=120.0, help="the most one cell may take (default: 120)")
     ours.add_argument("--out", help="where results go (default: runs/compare-ENV-PRESET)")
+    ours.add_argument("--agents", metavar="FILE", help="results of baselines.agents, to stand in the same tables")
     ours.add_argument("--report", action="store_true", help="train nothing: write table and page of what is finished")
     add_options(parser)
     return parser
@@ -215,10 +217,17 @@ def _write(
     from baselines import page
     from baselines.findings import findings
     from baselines.table import table
+    from baselines.untrained import untrained
 
     if failed and not any(cell.name in records for cell in cells):
         say(f"no cell was finished; their logs are in {out / 'logs'}")
         return
+    finished = [records[cell.name] for cell in cells if cell.name in records]
+    if options.agents and finished:
+        seeds, families = range(options.seeds), finished[0]["families"]
+        where = {"environment": cells[0].environment, "families": families, "out": out}
+        others, theirs = untrained(Path(options.agents), seeds=seeds, **where)
+        cells, records = [*cells, *others], {**records, **theirs}
     found = findings(cells, records, unit=options.budget_unit, reference=options.against, failed=failed)
     page.put(out / "table.md", table(found))
     page.put(out / "compare.html", page.html_of(found, line))

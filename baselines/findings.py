@@ -152,7 +152,8 @@ def _compare(
     """Write into each other contender how it does against the reference, over the seeds that both have."""
     others = [one for one in contenders if one["label"] != reference]
     shared = sorted(set.intersection(*({one["seed"] for one in records} for records in by_label.values())))
-    trainings = pooled([_scores(records, field, budget, shared) for records in by_label.values()]) if shared else None
+    trained = [records for records in by_label.values() if records[0]["steps"]]
+    trainings = pooled([_scores(records, field, budget, shared) for records in trained]) if shared and trained else None
     compared = []
     for one in others:
         both = sorted({record["seed"] for record in by_label[one["label"]]} & {r["seed"] for r in by_label[reference]})

@@ -78,6 +78,7 @@ def verdict(one: Mapping[str, Any], reference: str) -> str:
 
 def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
     """Whether anything was learned that could differ."""
+    contenders = [one for one in contenders if one["steps"]]  # others had nothing to learn from
     learned = [one["label"] for one in contenders if one["gain"] is not None and one["gain"][1] > 0]
     gains = ", ".join(f"{one['label']} {points(one['gain'][0])}" for one in contenders if one["gain"] is not None)
     if len(learned) == len(contenders):
@@ -117,7 +118,7 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     if many > 2:
         said.append(
             f"Each contender is compared with {found['reference']} alone. The {many - 1} tests are corrected together "
-            f"(Holm), so that the chance of any false difference stays below {100 * LEVEL:.0f} %. Comparing others "
+            f"(Holm), so that the chance of any false difference is about {100 * LEVEL:.0f} %. Comparing others "
             "with each other by eye has no such protection: name another first, and run the same command."
         )
     short = [one["label"] for one in found["contenders"] if len(one["seeds"]) < found["asked"]]
@@ -141,7 +142,11 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
     ]
     early = [one for one in found["contenders"] if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]]]
     if early:
-        steps = ", ".join(f"{one['label']} (step {_range(one['at_steps'])} of {one['steps']})" for one in early)
+        steps = ", ".join(
+            f"{one['label']} (step {_range(one['at_steps'])} of {one['steps']}, "
+            f"{100 * one['at'][found['field']] / budget:.0f} % of the budget)"
+            for one in early
+        )
         said.append(
             f"Compared before the end of their runs, where the learning rate had not fallen to its end yet: {steps}."
         )

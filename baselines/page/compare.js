@@ -100,7 +100,7 @@ function methodSection() {
   const terms = [["Success", "The share of questions answered wholly right, always taking the likeliest token (greedy). Every contender answers the same questions, of worlds that none was trained on."],
     ["Points", "Hundredths: from 40 % to 45 % are 5 points."],
     ["Seed", "One training. With the same seed all contenders start from the same model and meet the same questions in the same order."],
-    ["95 % interval", "Scores: stratified bootstrap. Seeds, and questions within each kind of task, are drawn again and again; the middle 95 % of the means are the interval. Differences: of the paired test."],
+    ["95 % interval", "Scores: stratified bootstrap. Seeds, and questions within each kind of task, are drawn again and again; the middle 95 % of the means are the interval. Differences: of the paired test, each by itself."],
     ["Interquartile mean", "The mean of the middle half of all scores of a training on a kind of task: single trainings that went very well or badly count less."],
     ["P(higher)", `The probability that a training of the contender scores higher than one of ${found.reference}, on a kind of task drawn at random; ties count half. 0.5 is no difference.`],
     ["p", "How often chance alone would show a difference this large. The test is paired (same seeds, same questions) and must hold over seeds and questions together as well as over seeds alone: a lucky training or a few lucky questions do not count as a difference. How much trainings differ is taken from all contenders, where there are more than two. p is corrected for the number of contenders (Holm); a verdict other than “no difference” needs p below 0.05."],

@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
 from baselines.findings import findings, point
 from baselines.table import table
+from baselines.untrained import untrained
 from tests.baselines.made import FAMILIES, cell, comparison, record
 
 
@@ -75,7 +78,7 @@ def test_runs_are_compared_at_the_largest_budget_that_all_have_reached() -> None
     said = " ".join(found["limits"])
     assert "400 rollouts" in said
     assert "75 % of it or more" in said
-    assert "greedy-for-rollouts (step 2 of 4)" in said
+    assert "greedy-for-rollouts (step 2 of 4, 75 % of the budget)" in said
 
 
 def test_the_unit_decides_the_point() -> None:
@@ -97,6 +100,27 @@ def test_an_agent_that_does_not_train_counts_as_it_is_and_sets_no_budget() -> No
     found = findings(cells, records)
     assert found["budget"] == 400
     assert found["contenders"][1]["versus"] is not None
+
+
+def test_results_of_agents_stand_beside_every_seed(tmp_path: Path) -> None:
+    cells, records = comparison({"grpo": 0.3, "aepo": 0.5}, seeds=3)
+    scores = {"scores": [1.0] * 190 + [0.0] * 10, "family_of": FAMILIES}
+    file = tmp_path / "agents.jsonl"
+    file.write_text(json.dumps({"agent": "oracle", "environment": {"name": "web"}, "greedy": scores}) + "\n")
+    known: dict[str, Any] = {"seeds": range(3), "environment": "web", "out": tmp_path}
+    more, theirs = untrained(file, families=FAMILIES, **known)
+    found = findings([*cells, *more], {**records, **theirs})
+    oracle = found["contenders"][2]
+    assert (oracle["label"], oracle["score"][0], oracle["seeds"]) == ("oracle", 0.95, [0, 1, 2])
+    assert oracle["versus"]["verdict"] == "better"
+    assert "oracle" not in found["conclusions"][-1]
+    assert found["budget"] == 400
+    assert "| oracle |" in table(found)
+    with pytest.raises(ValueError, match=r"oracle in .* played 200 questions of web, not those"):
+        untrained(file, families=FAMILIES[:-1], **known)
+    file.write_text("{}\n")
+    with pytest.raises(ValueError, match=r"is no file of baselines.agents' results"):
+        untrained(file, families=FAMILIES, **known)
 
 
 def test_contenders_are_compared_over_the_seeds_both_have() -> None:
