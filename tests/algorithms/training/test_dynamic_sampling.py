@@ -49,6 +49,8 @@ def test_every_question_trained_on_has_spread_and_others_were_grown_for_it() -> 
     assert dapo["success"] == success_of(batch.trees)
     assert dapo["grown_success"] != dapo["success"]
     assert grpo["grown_success"] == grpo["success"]
+    assert dapo["grown"]["policy_tokens"] > dapo["policy_tokens"]  # what was thrown away was generated too
+    assert grpo["grown"]["policy_tokens"] == grpo["policy_tokens"]
 
 
 def test_a_question_that_comes_again_in_a_later_round_is_grown_anew() -> None:

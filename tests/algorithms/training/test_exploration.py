@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '
 from aepo_env.episode import CallRecord, Episode, Turn
 from algorithms.rollout.records import ForkRecord, QuestionReport
 from algorithms.training.exploration import exploration
+from algorithms.training.measures import variety
 from algorithms.tree import Kind, TokenTree
 from tests.fakes import TASKS
 
@@ -69,3 +70,15 @@ def test_nothing_to_take_a_share_of() -> None:
     assert found["uncertain_in_a_row"] is None
     assert found["forks_of_busiest"] is None
     assert found["different"]["answers"] == 0.0
+
+
+def test_variety_counts_shared_tokens_once_and_trajectories_by_what_the_policy_wrote() -> None:
+    forked = TokenTree("q", [5])
+    first = turn(forked, forked.root, LOW)
+    for token, right in ((1, 1.0), (1, 0.0), (2, 0.0)):
+        page = forked.add(first, Kind.OBSERVATION, [7])
+        forked.add_leaf(forked.add(page, Kind.POLICY, [token], [-1.0], [LOW]), "answered", {"total": right})
+    alone = TokenTree("r", [5])
+    alone.add_leaf(turn(alone, alone.root, LOW, tokens=4), "answered", {"total": 0.0})
+    found = variety([forked, alone])
+    assert found == {"policy_tokens": 3 + 3 + 4, "distinct": pytest.approx((2 / 3 + 1) / 2), "mixed": 0.5}
