@@ -24,7 +24,7 @@ from tests.algorithms.training.small import untrained
 
 SMALL = ["--env", "web", "--preset", "smoke", "--questions", "2", "--eval-questions", "4", "--budget", "2"]
 SMALL += ["--set", "turn_tokens=12", "--set", "total_tokens=300", "--set", "evaluation.samples=1"]
-LONGEST = 110.0
+LONGEST = 150.0
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def wait_for(file: Path, process: "subprocess.Popen[bytes]", holds: str = "") ->
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(480)  # beside other work; 30 s alone
 def test_killed_and_begun_again_nothing_is_lost_or_repeated_and_one_seed_is_one_run_under_two_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
