@@ -31,12 +31,13 @@ class Oracle:
         self._env = _inner(env)
         if self._env.world is None:
             raise ValueError("This environment was made without a world: only a world knows how its tasks are solved.")
-        self._world = self._env.world
+        browses = any(tool.name == "browse" for tool in self._env.rules.tools)
+        self._make = self._env.world.oracle if browses else self._env.world.snippet_oracle or self._env.world.oracle
         self._solver: Agent | None = None
 
     def act(self, observation: str, info: dict[str, Any]) -> str:
         if info["turn"] == 0 or self._solver is None:
-            self._solver = self._world.oracle(self._env.episode.task)
+            self._solver = self._make(self._env.episode.task)
         return self._solver.act(observation, info)
 
 

@@ -85,7 +85,7 @@ def search(*, search: Mapping[str, Any] | None = None, **settings: Any) -> ToolE
     """Search alone: as `web`, with one tool whose snippets are long enough to hold what a short page says.
 
     Of the generated web's questions only those that search alone can answer (no counting, no arithmetic), unless
-    `families` or `tools` say otherwise. Oracles of other corpora browse, so they are of no use here.
+    `families` or `tools` say otherwise. The Factbook's oracle browses, so it is of no use here.
     """
     own = settings.get("corpus", "generated") == "generated" and settings.get("tasks") is None
     if "tools" not in settings and "families" not in settings and own:
@@ -180,7 +180,7 @@ def _asked(
     """The tasks of a file over the pages of a world, or over none."""
     from aepo_env.task_files import read_tasks
     from aepo_env.worlds.folder import select_split
-    from aepo_env.worlds.folder.oracle import GoldPagesOracle
+    from aepo_env.worlds.folder.oracle import GoldPagesOracle, SnippetOracle
 
     read = read_tasks(file)
     kept = [task for task in read if families is None or task.family in families]
@@ -193,7 +193,7 @@ def _asked(
             'train, dev and test): give more tasks, or take split="all".'
         )
     name = f"{Path(file).name}, {split or 'all'}"
-    return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus)
+    return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus, SnippetOracle)
 
 
 @functools.lru_cache(maxsize=8)

@@ -25,9 +25,12 @@ class World:
         oracle: makes an agent that solves one task through the tools alone: it may know the task's plan (which page,
             which relation, in which order), but takes every value from what the tools answered.
         corpus: the pages; None for worlds without any (code puzzles).
+        snippet_oracle: as `oracle`, for environments without browse: it answers from search results alone, as far as
+            these show what is asked. None: the oracle is the same there.
     """
 
     name: str
     tasks: Sequence[Task]
     oracle: "Callable[[Task], Agent]"
     corpus: "Corpus | None" = None
+    snippet_oracle: "Callable[[Task], Agent] | None" = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = ("environment", "optimiser", "evaluation")
 _OURS = ("tiny", "smollm2", "generated", "factbook")  # whatever folders of these names there are
-_OF_THE_GENERATED = ("difficulty", "pages", "families")  # arguments of the environment that other corpora do not have
+_OF_A_CORPUS = ("difficulty", "pages", "families")  # arguments of the environment that other corpora do not have
 
 _BY_OPTION = {
     "algorithm": "the command's name",
@@ -120,7 +120,8 @@ def _start(options: argparse.Namespace, file: Mapping[str, Any]) -> tuple["RunCo
         raise ValueError(
             f"--variant {options.variant} contradicts {options.config}, whose settings are for another: leave one out."
         )
-    base = preset(options.preset or "default", options.env or named or "web").to_plain()
+    model, corpus = str(options.model or file.get("model") or ""), options.corpus or _corpus_of(environment)
+    base = preset(options.preset or "default", options.env or named or "web", model, corpus).to_plain()
     sections = {name: {**base[name], **file[name]} for name in _SECTIONS if isinstance(file.get(name), Mapping)}
     config = RunConfig.from_plain({**base, **file, **sections})
     config = replace(config, algorithm=options.command, variant=options.variant or config.variant)
@@ -131,6 +132,12 @@ def _start(options: argparse.Namespace, file: Mapping[str, Any]) -> tuple["RunCo
         # As shipped: of the preset's settings only the size of the budget counts.
         settings = {name: value for name, value in settings.items() if name == "rollout.budget"}
     return config, settings
+
+
+def _corpus_of(environment: Any) -> str:
+    """The pages that a file's environment names."""
+    arguments = environment.get("arguments") if isinstance(environment, Mapping) else None
+    return str(arguments.get("corpus", "generated")) if isinstance(arguments, Mapping) else "generated"
 
 
 def read_file(name: str | None) -> dict[str, Any]:
@@ -202,9 +209,9 @@ def _environment(environment: Any, options: argparse.Namespace) -> Any:
     if options.corpus is not None:
         if environment.name == "code":
             raise ValueError("--corpus gives pages, which --env code has none of: leave it out, or take --env web.")
-        arguments["corpus"] = _absolute(options.corpus)
-        if arguments["corpus"] != "generated":
-            arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_GENERATED}
+        before, arguments["corpus"] = arguments.get("corpus", "generated"), _absolute(options.corpus)
+        if arguments["corpus"] != before:
+            arguments = {name: value for name, value in arguments.items() if name not in _OF_A_CORPUS}
     if options.tools is not None:
         tools = _names("--tools", options.tools)
         if environment.name != "code":

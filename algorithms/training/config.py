@@ -85,6 +85,8 @@ class RunConfig:
     traces: how many questions of a step are written to traces/, with all their tokens; the others are counted alone.
     shuffled_rewards: a control that must not learn: rewards change places within the batch.
     demonstrations: a file of transcripts to learn from before (`training.demonstrations`), instead of an oracle's.
+    oracle_demonstrations: of the environment's oracle, from which a pre-trained model learns before
+        (`training.oracle_start`); 0: none. The tiny model has a cold start of its own.
     device: where the model is computed; "auto": on a GPU where there is one. log: of `LOGS`, with commas between.
     checkpoint_minutes: between two checkpoints; 0 writes one after every step. None: 0 for models of less than ten
         million parameters, 10 for others.
@@ -114,6 +116,7 @@ class RunConfig:
     tool_threads: int = 0
     shuffled_rewards: bool = False
     demonstrations: str | None = None
+    oracle_demonstrations: int = 0
     device: str = "auto"
     log: str = "jsonl"
     checkpoint_minutes: float | None = None
@@ -131,9 +134,12 @@ class RunConfig:
             ("threads", 0),
             ("tool_threads", 0),
             ("traces", 0),
+            ("oracle_demonstrations", 0),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if self.oracle_demonstrations and self.model == "tiny":
+            raise ValueError("oracle_demonstrations are for pre-trained models; tiny has a cold start of its own: say 0.")
         if self.schedule not in get_args(Schedule):
             raise ValueError(f"schedule is {' or '.join(get_args(Schedule))}; got {self.schedule!r}.")
         if not 0 <= self.cooldown <= 1:
@@ -213,8 +219,11 @@ wrong answers look good, and a model this small, which writes malformed turns no
 """
 
 
-def preset(name: str, environment: str = "web") -> RunConfig:
-    """A preset by name for one environment. Raises ValueError that lists the names."""
+def preset(name: str, environment: str = "web", model: str = "tiny", corpus: str = "generated") -> RunConfig:
+    """A preset by name for one environment, and for the model and the pages where these want sizes of their own.
+
+    Raises ValueError that lists the names.
+    """
     _one_of("env", environment, ENVIRONMENTS)
     _one_of("preset", name, PRESETS)
     tiny = RunConfig(
@@ -258,4 +267,8 @@ def preset(name: str, environment: str = "web") -> RunConfig:
             evaluation=EvaluationSettings(questions=400, samples=4, top_p=0.95, every=10),
         ),
     }
+    if model == "smollm2" and name != "paper":
+        from algorithms.training.smollm2_preset import for_smollm2
+
+        return for_smollm2(presets[name], name, corpus)
     return presets[name]

@@ -7,9 +7,13 @@ trained on them gently (`PRETRAINED`) and kept with the run's checkpoints alone.
 """
 
 import itertools
+import json
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
+from pathlib import Path
 
 from algorithms.policy.loading import Policy, resolved_device
 from algorithms.training.cold_start import ColdStart, ColdStartSettings, of_like_length
@@ -36,15 +40,33 @@ def demonstrated_policy(config: RunConfig, say: Say) -> Policy:
     return policy
 
 
-def learn(policy: Policy, shown: Sequence[Transcript], say: Say, settings: ColdStartSettings = PRETRAINED) -> None:
-    """Train a pre-trained policy on transcripts, in place: `EPOCHS` times each."""
+def learn(
+    policy: Policy,
+    shown: Sequence[Transcript],
+    say: Say,
+    settings: ColdStartSettings = PRETRAINED,
+    *,
+    epochs: int = EPOCHS,
+    log: Path | None = None,
+) -> None:
+    """Train a pre-trained policy on transcripts, in place: `epochs` times each.
+
+    log: a file that gets a line a step.
+    """
     rows = [encoded(one, policy.codec, observation_weight=settings.observation_weight) for one in shown]
     longest, positions = max(len(row.tokens) for row in rows), policy.model.config.max_position_embeddings
     if longest > positions:
         raise ValueError(f"A demonstration has {longest} tokens and the model reads {positions}: leave it out.")
-    steps = EPOCHS * len(of_like_length(rows, settings.tokens))
+    steps = epochs * len(of_like_length(rows, settings.tokens))
     cold = ColdStart(policy.model, policy.codec, replace(settings, steps=steps, warmup=ceil(steps / 10)))
     say(f"learning from {len(shown)} demonstrations: {steps} steps")
-    for report in cold.learn(itertools.repeat(shown)):
-        if report.step % max(1, steps // 10) == 0 or report.step == steps:
-            say(f"learning from demonstrations: step {report.step}/{steps}, loss on actions {report.action_loss:.2f}")
+    began = time.perf_counter()
+    with open(log or os.devnull, "w", encoding="utf-8") as file:
+        for report in cold.learn(itertools.repeat(shown)):
+            seconds = time.perf_counter() - began
+            file.write(json.dumps({**report._asdict(), "seconds": seconds}) + "\n")
+            if report.step % max(1, steps // 10) == 0 or report.step == steps:
+                say(
+                    f"learning from demonstrations: step {report.step}/{steps}, loss on actions "
+                    f"{report.action_loss:.2f}, {seconds:.0f} s"
+                )

@@ -7,7 +7,6 @@ and `settings.json`. Same settings and thread count, same weights.
 """
 
 import hashlib
-import importlib
 import itertools
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 
 from aepo_env.corpus import cache_folders
 from aepo_env.text import did_you_mean
+from algorithms.policy import smollm2
 from algorithms.policy.codec import ChatCodec
 from algorithms.policy.loading import Policy, load_policy, resolved_device
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
@@ -90,12 +90,16 @@ def tiny_start(
 
 
 def starting_policy(config: RunConfig, say: Say = print) -> Policy:
-    """The policy a run starts from: `loaded_policy`, or one that learned from the run's demonstrations."""
-    if config.demonstrations is None:
-        return loaded_policy(config, say)
-    from algorithms.training.demonstrated import demonstrated_policy
+    """The policy a run starts from: `loaded_policy`, or one that learned from demonstrations, a file's or an oracle's."""
+    if config.demonstrations is not None:
+        from algorithms.training.demonstrated import demonstrated_policy
 
-    return demonstrated_policy(config, say)
+        return demonstrated_policy(config, say)
+    if config.oracle_demonstrations:
+        from algorithms.training.oracle_start import oracle_start
+
+        return oracle_start(config, say)
+    return loaded_policy(config, say)
 
 
 def loaded_policy(config: RunConfig, say: Say = print) -> Policy:
@@ -123,12 +127,6 @@ def model_folder(name: str) -> str:
         ValueError: a name of ours that is misspelt, or one whose model is not there.
     """
     if name == "smollm2":
-        try:
-            smollm2 = importlib.import_module("algorithms.policy.smollm2")
-        except ModuleNotFoundError as error:
-            if error.name != "algorithms.policy.smollm2":
-                raise
-            raise ValueError("This checkout has no model smollm2: take tiny, a folder, or a name on the hub.") from None
         return str(smollm2.folder())
     is_folder = Path(name).is_dir()
     if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") > 1):

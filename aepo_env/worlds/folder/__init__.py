@@ -17,10 +17,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from aepo_env.agent import Agent
 from aepo_env.corpus import cached_corpus
 from aepo_env.tasks import Task
-from aepo_env.worlds.folder.oracle import GoldPagesOracle
+from aepo_env.worlds.folder.oracle import GoldPagesOracle, SnippetOracle
 from aepo_env.worlds.folder.pages import FolderError, fingerprint, json_lines, read_pages, text_field
 from aepo_env.worlds.world import World
 
@@ -51,11 +50,7 @@ def folder_world(
         tasks = read_questions(folder / "questions.jsonl" if questions is None else Path(questions).expanduser())
     else:
         tasks = list(questions)
-    return World(f"folder {folder.name}, {split}", select_split(tasks, split), _oracle, corpus)
-
-
-def _oracle(task: Task) -> Agent:
-    return GoldPagesOracle(task)
+    return World(f"folder {folder.name}, {split}", select_split(tasks, split), GoldPagesOracle, corpus, SnippetOracle)
 
 
 def read_questions(path: Path) -> list[Task]:

@@ -2,6 +2,7 @@
 
     agent = GoldPagesOracle(task)       # task.metadata["supporting_pages"]: [{"title": …, "url": …}, …]
     play(env, agent); agent.found, agent.missing
+    agent = SnippetOracle(task)         # the same where there is no browse: it reads search results alone
 
 What it knows beforehand, and nothing else: the gold pages' titles and the answer. It proves that the pages are within
 reach of search and browse, and it gives the answer only when the answer stands in the pages it has read (yes/no, which
@@ -58,6 +59,10 @@ class GoldPagesOracle:
                     break
                 part = yield browse("next", "The page goes on.")
                 read.append(without_link_numbers(part))
+        return self._concluded(read)
+
+    def _concluded(self, read: list[str]) -> tuple[str, str]:
+        """The answer and why, after all that could be read."""
         answer = self._standing_answer(read)
         if not answer and not self.missing and _plain(self._answers[0]) in ("yes", "no"):
             answer = self._answers[0]
@@ -68,6 +73,21 @@ class GoldPagesOracle:
         text = f" {_plain(' '.join(read))} "
         spans = [a for a in self._answers if _plain(a) not in ("yes", "no", "")]
         return next((answer for answer in spans if f" {_plain(answer)} " in text), "")
+
+
+class SnippetOracle(GoldPagesOracle):
+    """Searches for every gold page by its title and reads what the results show of them; opens nothing."""
+
+    def _solve(self, question: str) -> Steps:
+        read: list[str] = []
+        for title in self._titles:
+            hits = yield search(title, f"I look for the page on {title}.")
+            if hit_number(hits, title):
+                self.found.append(title)
+                read.append(hits)
+            else:
+                self.missing.append(title)
+        return self._concluded(read)
 
 
 def _plain(text: str) -> str:

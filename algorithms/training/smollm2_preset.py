@@ -1,0 +1,66 @@
+"""Sizes and environments for smollm2, which reads and writes a few hundred tokens a second on two cores.
+
+    preset("default", "search", "smollm2", "factbook")          # `training.config` asks here
+
+A step is about a minute and a half there: few questions, few trajectories, short pages. The order is the papers': a cold
+start on demonstrations of the environment's oracle, then reinforcement learning. Reports of what it reaches:
+docs/real-run.md.
+
+Left out: the limits of the papers, which `--preset paper` has for any model.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from algorithms.training.config import EvaluationSettings, RunConfig
+
+_SIZES = {
+    "smoke": {"steps": 2, "questions": 2, "oracle_demonstrations": 8, "evaluation": EvaluationSettings(8, 1)},
+    "quick": {"steps": 4, "questions": 4, "oracle_demonstrations": 64, "evaluation": EvaluationSettings(24, 1)},
+    "default": {"steps": 12, "questions": 4, "oracle_demonstrations": 160, "evaluation": EvaluationSettings(60, 2)},
+}
+
+_READING = {
+    "tools": ["search", "browse"],
+    # Titles alone, and the top of a page: where it says what it is about. A hop is 200 tokens.
+    "search": {"limit": 3, "snippet_characters": 0, "addresses": False},
+    "browse": {"page_characters": 400, "links": False},
+    "limits": {"turns": 7, "tool_calls": 6, "malformed": 1},
+}
+_SNIPPETS = {
+    "tools": ["search"],
+    "search": {"limit": 1, "snippet_characters": 500, "addresses": False},
+    "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
+}
+
+
+def for_smollm2(tiny: RunConfig, name: str, corpus: str) -> RunConfig:
+    """The tiny model's preset of that name, made fit for smollm2 on these pages.
+
+    Weights move little: a pre-trained model has much to forget, and a step sees 32 trajectories.
+    """
+    environment = replace(tiny.environment, arguments=_arguments(tiny, corpus))
+    return replace(
+        tiny,
+        model="smollm2",
+        environment=environment,
+        # Its turns are 15 to 30 tokens; ten reach from the thought into the call.
+        settings={"rollout.budget": 4 if name == "smoke" else 8, "rollout.look_ahead": 10, "updates": 2},
+        turn_tokens=128 if environment.name == "code" else 64,
+        total_tokens=768,
+        optimiser=replace(tiny.optimiser, lr=1e-5, warmup_steps=2, train_embeddings=False),
+        cooldown=0.0,
+        token_budget=2_048,  # 2 MB of activations each
+        traces=4,
+        **_SIZES[name],
+    )
+
+
+def _arguments(tiny: RunConfig, corpus: str) -> dict[str, Any]:
+    """Of the environment: with pages of facts or of one's own they are read; the generated web's are as for tiny."""
+    if corpus == "generated" or tiny.environment.name == "code":
+        return tiny.environment.arguments
+    given = {"corpus": corpus, "reward": "exact_match"}
+    if corpus == "factbook":
+        return {**given, **_READING, "families": ["factbook/1-hop", "factbook/2-hop"]}  # facts stand in no snippet
+    return {**given, **(_SNIPPETS if tiny.environment.name == "search" else _READING)}
