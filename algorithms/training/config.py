@@ -139,7 +139,9 @@ class RunConfig:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
         if self.oracle_demonstrations and self.model == "tiny":
-            raise ValueError("oracle_demonstrations are for pre-trained models; tiny has a cold start of its own: say 0.")
+            raise ValueError(
+                "oracle_demonstrations are for pre-trained models; tiny has a cold start of its own: say 0."
+            )
         if self.schedule not in get_args(Schedule):
             raise ValueError(f"schedule is {' or '.join(get_args(Schedule))}; got {self.schedule!r}.")
         if not 0 <= self.cooldown <= 1:

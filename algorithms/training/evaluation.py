@@ -5,10 +5,11 @@
     before.greedy.mean, before.sampled.mean           # shares of questions
     gain = paired_gain(before.sampled.scores, after.sampled.scores)   # mean difference with its 95 % interval
 
-A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right. Sampled success is
-pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as the sample (normal
-approximation of the mean of per-question scores), so that several samples of one question are not taken for more
-evidence than they are.
+A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right (with the reward
+exact_match: exact match, EM). Beside it stands the token F1 of answers, where `with_f1` made the environment tell it.
+Sampled success is pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as the
+sample (normal approximation of the mean of per-question scores), so that several samples of one question are not taken
+for more evidence than they are.
 """
 
 import math
@@ -20,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aepo_env.rewards import Reward, Score, token_f1
+from aepo_env.rewards.reward import FinishedEpisode
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
@@ -30,6 +33,7 @@ from algorithms.rollout.records import summary
 from algorithms.training.config import EvaluationSettings
 from algorithms.training.measures import solved
 
+F1 = "f1"  # a part of the reward, in environments that `with_f1` made tell it
 _AT_ONCE = 400  # trajectories whose keys and values are kept at the same time
 
 
@@ -43,12 +47,16 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Per question, in order, the share of its samples that were right; and how the episodes went."""
+    """Per question, in order, the share of its samples that were right; and how the episodes went.
+
+    f1: likewise the mean token F1 of its samples' answers; None where the environment does not tell it.
+    """
 
     scores: NDArray[np.float64]
     families: tuple[str, ...]
     stop_reasons: dict[str, int]
     tool_calls: dict[str, int]
+    f1: NDArray[np.float64] | None = None
 
     @property
     def mean(self) -> float:
@@ -66,6 +74,10 @@ class Scores:
 
     def to_plain(self) -> dict[str, Any]:
         """For eval.jsonl."""
+        told = {}
+        if self.f1 is not None:
+            mean, *interval = mean_interval(self.f1)
+            told = {"f1": mean, "f1_interval": interval, "f1_scores": self.f1.tolist()}
         return {
             "mean": self.mean,
             "interval": list(self.interval()[1:]),
@@ -74,6 +86,7 @@ class Scores:
             "stop_reasons": self.stop_reasons,
             "tool_calls": self.tool_calls,
             "scores": self.scores.tolist(),
+            **told,
         }
 
 
@@ -101,9 +114,11 @@ def success(
 ) -> Scores:
     """Play every task `samples` times. Draws depend on the seed, the task and the sample alone."""
     scores: list[float] = []
+    overlaps: list[float] = []
     stops: Counter[str] = Counter()
     calls: Counter[str] = Counter()
     at_once = max(1, _AT_ONCE // samples)
+    told = getattr(env.unwrapped.rules.reward, "tells_f1", False)
     for start in range(0, len(tasks), at_once):
         some = tasks[start : start + at_once]
         grown = grow(
@@ -113,12 +128,39 @@ def success(
         for tree in grown.trees:
             right = [solved(leaf.rewards) for leaf in tree.leaves]
             scores.append(sum(right) / samples)  # an episode lost to a fault counts as not solved
+            overlaps += [sum(leaf.rewards[F1] for leaf in tree.leaves) / samples] if told else []
         counted = summary(grown.reports)
         stops.update(counted["stop_reasons"])
         calls.update(counted["tool_calls"])
     return Scores(
-        np.array(scores), tuple(task.family for task in tasks), dict(sorted(stops.items())), dict(sorted(calls.items()))
+        np.array(scores),
+        tuple(task.family for task in tasks),
+        dict(sorted(stops.items())),
+        dict(sorted(calls.items())),
+        np.array(overlaps) if told else None,
     )
+
+
+class _WithF1:
+    """A reward that also tells the token F1 of the answer; its total is that of `reward`."""
+
+    tells_f1 = True
+
+    def __init__(self, reward: Reward) -> None:
+        self._reward = reward
+
+    def __call__(self, episode: FinishedEpisode) -> Score:
+        score = self._reward(episode)
+        overlap = 0.0 if episode.answer is None else token_f1(episode.answer, episode.task.answers)
+        return Score(score.total, {**score.parts, F1: overlap})
+
+
+def with_f1(env: Any) -> Any:
+    """The environment, which from now on tells the token F1 of every answer beside its reward. For evaluation alone."""
+    rules = env.unwrapped.rules
+    if not isinstance(rules.reward, _WithF1):
+        rules.reward = _WithF1(rules.reward)
+    return env
 
 
 @dataclass(frozen=True)
@@ -136,13 +178,17 @@ class Evaluation:
 
 def in_words(found: Evaluation) -> str:
     """In a line: success with its interval, and by family."""
-    mean, low, high = found.greedy.interval()
-    text = f"greedy {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    text = f"greedy {_in_words(found.greedy)}"
     if found.sampled is not None:
-        mean, low, high = found.sampled.interval()
-        text += f", pass@1 sampled {100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+        text += f", pass@1 sampled {_in_words(found.sampled)}"
     families = (found.sampled or found.greedy).by_family()
     return f"{text}; " + ", ".join(f"{name.rpartition('/')[2]} {100 * score:.0f}" for name, score in families.items())
+
+
+def _in_words(scores: Scores) -> str:
+    mean, low, high = scores.interval()
+    overlap = "" if scores.f1 is None else f", F1 {100 * scores.f1.mean():.1f} %"
+    return f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f}){overlap}"
 
 
 def evaluate(

@@ -3,8 +3,8 @@
     policy = oracle_start(config, say)               # config.oracle_demonstrations says how many
 
 They are played in the run's own environment, on training questions, and only those are taken that were solved and that
-fit into the run's limit of tokens. Of smollm2 the result is kept in the user's cache folder, under the digest of all that
-decides it, with `log.jsonl` (the loss curve); of other models it is kept with the run's checkpoints alone.
+fit into the run's limit of tokens. Of smollm2 the result is kept in the user's cache folder, under the digest of all
+that decides it, with `log.jsonl` (the loss curve); of other models it is kept with the run's checkpoints alone.
 
 Left out: the tiny model, which is made from nothing (`training.tiny_start`).
 """
@@ -47,7 +47,9 @@ def oracle_start(config: RunConfig, say: Say) -> Policy:
     Raises:
         ValueError: the environment's oracle does not solve as many questions as are asked for.
     """
-    say(f"cold start on oracle demonstrations: {config.oracle_demonstrations} episodes of a scripted oracle are learned")
+    say(
+        f"cold start on oracle demonstrations: {config.oracle_demonstrations} episodes of a scripted oracle are learned"
+    )
     policy = loaded_policy(config, say)
     shown = shown_by_oracle(config, policy.codec, say)
     if config.model != "smollm2":

@@ -2,9 +2,8 @@
 
     preset("default", "search", "smollm2", "factbook")          # `training.config` asks here
 
-A step is about a minute and a half there: few questions, few trajectories, short pages. The order is the papers': a cold
-start on demonstrations of the environment's oracle, then reinforcement learning. Reports of what it reaches:
-docs/real-run.md.
+So there are few questions, few trajectories and short pages. The order is the papers': a cold start on demonstrations
+of the environment's oracle, then reinforcement learning. docs/real-run.md has commands.
 
 Left out: the limits of the papers, which `--preset paper` has for any model.
 """
@@ -14,20 +13,20 @@ from typing import Any
 
 from algorithms.training.config import EvaluationSettings, RunConfig
 
-_SIZES = {
+_SIZES: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 2, "questions": 2, "oracle_demonstrations": 8, "evaluation": EvaluationSettings(8, 1)},
     "quick": {"steps": 4, "questions": 4, "oracle_demonstrations": 64, "evaluation": EvaluationSettings(24, 1)},
     "default": {"steps": 12, "questions": 4, "oracle_demonstrations": 160, "evaluation": EvaluationSettings(60, 2)},
 }
 
-_READING = {
+_READING: dict[str, Any] = {
     "tools": ["search", "browse"],
     # Titles alone, and the top of a page: where it says what it is about. A hop is 200 tokens.
     "search": {"limit": 3, "snippet_characters": 0, "addresses": False},
-    "browse": {"page_characters": 400, "links": False},
-    "limits": {"turns": 7, "tool_calls": 6, "malformed": 1},
+    "browse": {"page_characters": 500, "links": False},
+    "limits": {"turns": 8, "tool_calls": 7, "malformed": 1},
 }
-_SNIPPETS = {
+_SNIPPETS: dict[str, Any] = {
     "tools": ["search"],
     "search": {"limit": 1, "snippet_characters": 500, "addresses": False},
     "limits": {"turns": 6, "tool_calls": 5, "malformed": 1},
@@ -47,7 +46,7 @@ def for_smollm2(tiny: RunConfig, name: str, corpus: str) -> RunConfig:
         # Its turns are 15 to 30 tokens; ten reach from the thought into the call.
         settings={"rollout.budget": 4 if name == "smoke" else 8, "rollout.look_ahead": 10, "updates": 2},
         turn_tokens=128 if environment.name == "code" else 64,
-        total_tokens=768,
+        total_tokens=1_024,
         optimiser=replace(tiny.optimiser, lr=1e-5, warmup_steps=2, train_embeddings=False),
         cooldown=0.0,
         token_budget=2_048,  # 2 MB of activations each

@@ -90,7 +90,7 @@ def tiny_start(
 
 
 def starting_policy(config: RunConfig, say: Say = print) -> Policy:
-    """The policy a run starts from: `loaded_policy`, or one that learned from demonstrations, a file's or an oracle's."""
+    """The policy a run starts from: `loaded_policy`, or one that learned from demonstrations of a file or an oracle."""
     if config.demonstrations is not None:
         from algorithms.training.demonstrated import demonstrated_policy
 

@@ -36,7 +36,7 @@ from algorithms.settings import with_settings
 from algorithms.training import traces
 from algorithms.training.audits import audit_log_probs, check_counts, shown
 from algorithms.training.config import RunConfig
-from algorithms.training.evaluation import Evaluation, evaluate
+from algorithms.training.evaluation import Evaluation, evaluate, with_f1
 from algorithms.training.known import algorithm as known_algorithm
 from algorithms.training.measures import Interpreters, step_metrics, success_deviation, success_of, variety
 from algorithms.training.questions import Questions, make_environment
@@ -217,7 +217,7 @@ class Trainer:
     def evaluate(self, when: str, *, sampled: bool = True) -> Evaluation:
         """Success on the dev split; written to eval.jsonl."""
         if self._development is None:
-            self._development = make_environment(self.config.environment, "dev")
+            self._development = with_f1(make_environment(self.config.environment, "dev"))
         tasks = self._development.unwrapped.tasks[: self.config.evaluation.questions]
         began = time.perf_counter()
         found = evaluate(

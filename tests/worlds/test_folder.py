@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aepo_env.agent import play
+from aepo_env.agent import Oracle, play
 from aepo_env.browser.reader import plain_text
 from aepo_env.browser.source import PageNotFound
 from aepo_env.env import ToolEnv
@@ -407,3 +407,25 @@ def test_gold_pages_of_real_questions_are_found_by_title():
     started = time.monotonic()
     folder_world(shared_data())
     assert time.monotonic() - started < 2
+
+
+def asked(folder, tool):
+    world = folder_world(folder, split="all")
+    made = tool(world.corpus, 1) if tool is SearchTool else tool(world.corpus)
+    tools = [SearchTool(world.corpus, 1), made] if tool is BrowseTool else [made]
+    return ToolEnv(world.tasks[:1], tools, lambda episode: Score(0.0, {}), world=world)
+
+
+def test_where_nothing_can_be_opened_the_oracle_reads_search_results(folder):
+    episode = play(env := asked(folder, SearchTool), Oracle(env))
+    assert episode.answer == "Oslo"
+    assert [call.tool for turn in episode.turns for call in turn.calls] == ["search", "search"]
+    episode = play(env := asked(folder, BrowseTool), Oracle(env))
+    assert episode.answer == "Oslo"
+    assert "browse" in {call.tool for turn in episode.turns for call in turn.calls}
+
+
+def test_it_does_not_answer_what_no_result_shows(folder):
+    env = asked(folder, SearchTool)
+    env.rules.tools[0].snippet_characters = 8
+    assert play(env, Oracle(env)).answer == "not found"

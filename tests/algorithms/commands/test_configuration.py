@@ -77,6 +77,41 @@ def test_an_estimate_counts_the_models_beside_the_policy(monkeypatch: pytest.Mon
     assert seconds["grpo"] < seconds["gigpo"] < seconds["ppo"]
 
 
+SMOLLM2 = ("--env", "search", "--model", "smollm2")
+
+
+def test_smollm2_has_sizes_of_its_own_for_its_pages(tmp_path: Path) -> None:
+    config = made(*SMOLLM2, "--corpus", "factbook")
+    assert config == preset("default", "search", "smollm2", "factbook")
+    assert config.oracle_demonstrations > 0
+    assert config.environment.arguments["families"] == ["factbook/1-hop", "factbook/2-hop"]
+    assert made(*SMOLLM2, "--corpus", "factbook", "--tasks", "3-hop").environment.arguments["families"] == [
+        "factbook/3-hop"
+    ]
+    (tmp_path / "pages").mkdir()
+    mine = made(*SMOLLM2, "--corpus", "pages").environment.arguments
+    assert (mine["corpus"], mine["tools"]) == (str((tmp_path / "pages").resolve()), ["search"])
+    assert "families" not in mine
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config.to_plain()))
+    assert made("--config", "mine.yaml") == config
+    other = made("--config", "mine.yaml", "--corpus", "pages").environment.arguments
+    assert "families" not in other  # which only the Factbook has
+
+
+def test_smollm2_learns_from_a_file_where_one_is_given_and_from_nothing_where_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "shown.jsonl").touch()
+    assert made(*SMOLLM2, "--demonstrations", "shown.jsonl").demonstrations is not None
+    assert made(*SMOLLM2, "--set", "oracle_demonstrations=0").oracle_demonstrations == 0
+    assert made("--env", "search", "--model", "somebody/something").oracle_demonstrations == 0
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_sizes_of_smollm2_fit_every_algorithm(name: str) -> None:
+    options = _read([name, *SMOLLM2, "--corpus", "factbook"])
+    config = configuration(options, {})
+    assert algorithm_of(config).name == algorithm_of(replace(config, settings={})).name
+
+
 def test_set_reaches_the_run_too() -> None:
     config = made("--set", "turn_tokens=96", "--set", "optimiser.weight_decay=0.1", "--set", "evaluation.samples=2")
     assert (config.turn_tokens, config.optimiser.weight_decay, config.evaluation.samples) == (96, 0.1, 2)

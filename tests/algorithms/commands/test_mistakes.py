@@ -202,11 +202,10 @@ def test_other_lines(line: list[str], words: str, capsys: pytest.CaptureFixture[
 
 
 def test_extras_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("pyarrow", "wandb", "algorithms.policy.smollm2"):
+    for package in ("pyarrow", "wandb"):
         monkeypatch.setitem(sys.modules, package, None)
     assert "pip install 'aepo-env[parquet]'" in sentence(["aepo", "--env", "code", "--tasks", "torn.parquet"], capsys)
     assert "pip install -e '.[wandb]'" in sentence(["aepo", "--log", "jsonl,wandb"], capsys)
-    assert "no model smollm2" in sentence(["aepo", "--model", "smollm2"], capsys)
 
 
 def test_torch_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

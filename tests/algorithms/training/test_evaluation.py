@@ -13,7 +13,16 @@ from algorithms.policy.sampling import Sampling
 from algorithms.rollout.inputs import TokenLimits
 from algorithms.training import evaluation
 from algorithms.training.config import EvaluationSettings
-from algorithms.training.evaluation import Evaluation, Scores, evaluate, mean_interval, paired_gain, success
+from algorithms.training.evaluation import (
+    Evaluation,
+    Scores,
+    evaluate,
+    in_words,
+    mean_interval,
+    paired_gain,
+    success,
+    with_f1,
+)
 from algorithms.training.questions import make_environment
 from tests.algorithms.training.small import SHORT, policy
 
@@ -85,6 +94,36 @@ def test_a_question_counts_only_if_its_answer_is_wholly_right(
     monkeypatch.setattr(evaluation, "grow", rewarded)
     found = success(policy(), development, tasks, WARM, LIMITS, samples=3, seed=0)
     assert found.scores.tolist() == pytest.approx([1 / 3, 1.0, 0.0, 1 / 3, 0.0])
+
+
+def test_the_overlap_of_answers_is_told_beside_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = make_environment(SHORT, "dev")
+    tasks = [env.unwrapped.tasks[i] for i in range(6)]
+    plain = success(policy(), env, tasks, WARM, LIMITS, samples=2, seed=0)
+    assert plain.f1 is None
+    assert "f1" not in plain.to_plain()
+    told = success(policy(), with_f1(with_f1(env)), tasks, WARM, LIMITS, samples=2, seed=0)
+    assert told.scores.tolist() == plain.scores.tolist()
+    assert told.f1 is not None
+    assert (told.f1 >= told.scores).all()  # what is wholly right overlaps wholly
+    assert told.to_plain()["f1"] == pytest.approx(sum(told.to_plain()["f1_scores"]) / 6)
+    assert ", F1 " in in_words(Evaluation(told, None))
+
+
+def test_the_overlap_is_that_of_the_answer_and_leaves_the_reward_as_it_was() -> None:
+    env = with_f1(make_environment(SHORT, "dev"))
+    task = env.unwrapped.tasks[0]
+    env.reset(options={"task": task})
+    *_, info = env.step(f"<answer>\\boxed{{{task.answers[0]} or so}}</answer>")
+    words = len(task.answers[0].split())
+    assert info["rewards"]["f1"] == pytest.approx(2 * words / (2 * words + 2))
+    env.reset(options={"task": task})
+    _, total, *_, info = env.step(f"<answer>\\boxed{{{task.answers[0]}}}</answer>")
+    other = make_environment(SHORT, "dev")
+    other.reset(options={"task": task})
+    _, wanted, *_, before = other.step(f"<answer>\\boxed{{{task.answers[0]}}}</answer>")
+    assert total == wanted
+    assert info["rewards"] == {**before["rewards"], "f1": 1.0}
 
 
 def test_draws_do_not_depend_on_how_tasks_are_cut(development: Any, monkeypatch: pytest.MonkeyPatch) -> None:
