@@ -99,7 +99,8 @@ kills: $(READY_TRAIN) ## kill a small run at 20 random moments, resume it, compa
 	AEPO_KILLS=$${AEPO_KILLS:-20} $(BIN)/python -m pytest tests/algorithms/training/test_resume.py \
 	  -k random_moments -s -o timeout=0 $(PYTEST_ARGS)
 
-test-integration: $(READY) ## run the tests that need a browser, a GPU or a service
+test-integration: $(READY_TRAIN) ## run the tests that need a browser, a GPU, a service or foreign packages (which it installs)
+	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[browser,live,parquet,wandb]'
 	$(PYTEST) -m integration
 
 # --- the gym --------------------------------------------------------------------------------------------------------
