@@ -67,8 +67,12 @@ class Retrieve:
 
 
 def _go_on(writer: Writer, messages: list[Message], protocol: TextProtocol) -> str:
-    """The turn of a policy, which has to hold the answer: its thought, and where it then calls a tool, the answer."""
-    text = turn(writer, messages, protocol.stop)
+    """The turn of a policy, which has to hold the answer: its thought, and where it then calls a tool, the answer.
+
+    It is stopped where a call begins: one that is not run need not be written, nor run into the limit of tokens.
+    """
+    calls = tuple(each.replace("</", "<") for each in protocol.stop if each not in _END)
+    text = turn(writer, messages, (*_END, *calls))
     if isinstance(protocol.parse(text), Answer):
         return text
     thought, closing, _ = text.rpartition("</think>")

@@ -69,12 +69,13 @@ def test_direct_calls_nothing_and_is_told_of_no_tool() -> None:
 
 def test_a_learned_policy_answers_behind_its_own_thought() -> None:
     env = library(["a page"])
-    writer = Scripted("<think>I need 3.</think><search>3</search>", "6}</answer>")
+    writer = Scripted("<think>I need 3.</think><search>", "6}</answer>")
     episode = aepo_env.play(env, Direct(env, writer, learned=True), options=TASK)
     assert episode.answer == "6"
     assert episode.calls() == []
     assert writer.asked[0] == list(env.reset(options=TASK)[1]["messages"])  # not a word is added
     assert writer.asked[1][-1] == {"role": "assistant", "content": r"<think>I need 3.</think><answer>\boxed{"}
+    assert writer.stops[0] == ("</answer>", "<search>")  # a call that is not run is not written to its end
 
 
 # ------------------------------------------------------------------------------------------------------------ retrieve
