@@ -13,7 +13,8 @@ answer may take `seconds` and be a few megabytes. What it says is untrusted text
 the key. Marks of chat formats in messages are taken apart, since many servers read them: a page must not speak for a
 role.
 
-Needs httpx (extra `live`). Left out: streaming, tools in the server's format, continuing an assistant's message.
+Needs httpx (extra `live`). Left out: streaming, tools in the server's format, continuing an assistant's message, and
+thoughts that a server sets apart from the text: they are no part of the turn.
 """
 
 import json
