@@ -294,7 +294,7 @@ def _parts(algorithm: Algorithm) -> list[str]:
     found = ["branching"] if hasattr(rollout, "rule") else []
     if getattr(rollout, "premonitor", False):
         found.append("premonitor")
-    if isinstance(algorithm.loss, BalancedClip):
+    if isinstance(algorithm.loss, BalancedClip) and algorithm.loss.balanced:
         found.append("balanced")
     if isinstance(algorithm.advantage, EntropyAware) and algorithm.advantage.weight:
         found.append("entropy_weight")
