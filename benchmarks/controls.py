@@ -89,6 +89,7 @@ def _controls(options: argparse.Namespace, command: str) -> int:
         _say("\nthe ordinary run")
         ordinary = _trained(config, folder / "ordinary", command)
     results_swapped = _swapped_results(config, ordinary)
+    _say("\n".join(_swapped_report(results_swapped, config.evaluation.temperature)))  # the other takes a whole run
     _say("\nthe same run with rewards shuffled within the batch")
     shuffled = _trained(replace(config, shuffled_rewards=True), folder / "shuffled", command)
     rewards_shuffled = _shuffled_rewards(ordinary, shuffled)
@@ -277,9 +278,7 @@ def _plain(intervals: "Mapping[str, Interval]") -> dict[str, dict[str, float]]:
 
 def _report(found: Mapping[str, Any], temperature: float) -> list[str]:
     """The closing lines."""
-    shuffled, swapped = found["shuffled_rewards"], found["swapped_results"]
-    names = {"greedy": "greedy", "sampled": f"pass@1 at temperature {temperature:g}"}
-    same = swapped["partners_with_the_same_answer"]
+    shuffled, names = found["shuffled_rewards"], _names(temperature)
     return [
         "Rewards shuffled within the batch (gain in points, 95 % interval):",
         *(
@@ -287,6 +286,13 @@ def _report(found: Mapping[str, Any], temperature: float) -> list[str]:
             for name, gain in shuffled["gain"].items()
         ),
         f"  gains < {100 * MOST_GAIN:g} points: {_in_words(shuffled)}",
+        *_swapped_report(found["swapped_results"], temperature),
+    ]
+
+
+def _swapped_report(swapped: Mapping[str, Any], temperature: float) -> list[str]:
+    names, same = _names(temperature), swapped["partners_with_the_same_answer"]
+    return [
         "Tool results swapped between questions (success, 95 % interval):",
         *(
             f"  {names[name]}: {_percent(one)}; with its own results {_percent(swapped['own_success'].get(name))}"
@@ -296,6 +302,10 @@ def _report(found: Mapping[str, Any], temperature: float) -> list[str]:
         f"{_percent(swapped['recorded_success'])} right; {same} questions share an answer with their partner)",
         f"  scores < {100 * MOST_SUCCESS:g} %: {_in_words(swapped)}",
     ]
+
+
+def _names(temperature: float) -> dict[str, str]:
+    return {"greedy": "greedy", "sampled": f"pass@1 at temperature {temperature:g}"}
 
 
 def _in_words(verdict: Mapping[str, Any]) -> str:

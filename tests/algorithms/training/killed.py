@@ -73,6 +73,7 @@ def _text(file: Path) -> str:
 
 def _run(line: list[str], folder: str, kill_before: int | None, small_start: bool) -> None:
     """In the new process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
     os.chdir(folder)
     output = os.open(_OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
