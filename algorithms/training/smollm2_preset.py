@@ -47,7 +47,7 @@ def for_smollm2(tiny: RunConfig, name: str, corpus: str) -> RunConfig:
         settings={"rollout.budget": 4 if name == "smoke" else 8, "rollout.look_ahead": 10, "updates": 2},
         turn_tokens=128 if environment.name == "code" else 64,
         total_tokens=1_024,
-        temperature=0.8,  # at 1 a model this small seldom copies a figure right, and what is never right teaches nothing
+        temperature=0.8,  # at 1 a model this small seldom copies a figure right, and what is never right is not learned
         optimiser=replace(tiny.optimiser, lr=1e-5, warmup_steps=2, train_embeddings=False),
         cooldown=0.0,
         token_budget=2_048,  # 2 MB of activations each
