@@ -18,6 +18,7 @@ from typing import Any
 
 from aepo_env.errors import MissingExtra
 from aepo_env.tasks import Task
+from aepo_env.worlds.folder import tasks_of_rows
 from aepo_env.worlds.folder.pages import FolderError, json_lines, text_field
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -38,14 +39,7 @@ def read_tasks(path: str | os.PathLike[str]) -> list[Task]:
     if not file.is_file():
         raise FolderError(f"{file}: expected a file of tasks, found {'a folder' if file.is_dir() else 'none'}.")
     rows = json_lines(file) if file.suffix == ".jsonl" else _parquet_rows(file)
-    tasks: list[Task] = []
-    places: dict[str, str] = {}
-    for place, row in rows:
-        task = task_of_row(row, place)
-        if task.id in places:
-            raise FolderError(f'{place}: the id "{task.id}" is already that of {places[task.id]}; give another.')
-        places[task.id] = place
-        tasks.append(task)
+    tasks = tasks_of_rows(rows, task_of_row)
     if not tasks:
         raise FolderError(f"{file}: expected one task a row, found an empty file; put questions in.")
     return tasks

@@ -19,11 +19,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-from aepo_env.errors import MissingExtra
 from aepo_env.text import did_you_mean
 from algorithms.commands import cold_start, evaluate, export, listing, report, resume, trace, train
+from algorithms.commands.ending import Parser, ended, lacking
 from algorithms.commands.lines import Stopped
 from algorithms.names import NAMES
 
@@ -61,13 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _read(given)
         return COMMANDS[options.command].run(options, given)
     except ValueError as error:
-        return _ended("error", error, 2)
+        return ended("error", error, 2)
     except ImportError as error:
-        if not isinstance(error, MissingExtra) and error.name not in _EXTRA:
-            raise
-        return _ended("error", error if isinstance(error, MissingExtra) else _UNTRAINED.format(error.name), 2)
+        return ended("error", lacking(error, _NEEDS), 2)
     except (FloatingPointError, Stopped) as error:
-        return _ended("stopped", error, 1)
+        return ended("stopped", error, 1)
     except KeyboardInterrupt as stopped:
         by, number = (str(stopped), signal.SIGTERM) if stopped.args else ("Ctrl-C", signal.SIGINT)
         print(f"stopped by {by}", file=sys.stderr)
@@ -77,26 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
-_EXTRA = ("torch", "transformers", "tokenizers", "yaml")
-_UNTRAINED = "{} is not installed: this command needs the extra train, pip install -e '.[train]', or make setup-train."
-
-
-def _ended(what: str, why: object, code: int) -> int:
-    """Say in one line why a command ends."""
-    print(f"{what}: {' '.join(str(why).split())}", file=sys.stderr)
-    return code
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence, as every other."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+_NEEDS = "this command needs the extra train, pip install -e '.[train]', or make setup-train."
 
 
 def _read(given: Sequence[str]) -> argparse.Namespace:
     """The line's options. Raises ValueError for what cannot be read."""
-    parser = _Parser("python -m algorithms.run", description="Train and evaluate agents.", allow_abbrev=False)
+    parser = Parser("python -m algorithms.run", description="Train and evaluate agents.", allow_abbrev=False)
     places = parser.add_subparsers(dest="command", metavar="command")
     parsers = {}
     for name, command in COMMANDS.items():

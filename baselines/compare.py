@@ -15,18 +15,17 @@ Exit code: 0 all cells are finished, 1 some failed, 2 a mistake on the line.
 """
 
 import argparse
-import fcntl
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from aepo_env.errors import MissingExtra
+from aepo_env.files import InUse, only_one
 from algorithms.commands.configuration import add_options
+from algorithms.commands.ending import Parser, ended, lacking, terminable
 from algorithms.commands.lines import number, say, whole
 from baselines.cells import Cell, all_cells
 from baselines.contenders import Contender, contenders
@@ -53,37 +52,22 @@ _OURS = {
 _REFUSED = {"seed": "--seeds N takes the seeds 0 to N - 1", "shuffled_rewards": "it is a control of one run"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _compare(_parser().parse_args(given), given)
     except ValueError as error:
-        return _ended("error", error, 2)
+        return ended("error", error, 2)
     except ImportError as error:
-        if not isinstance(error, MissingExtra) and error.name not in ("torch", "transformers", "tokenizers", "yaml"):
-            raise
-        needs = f"{error.name} is not installed: comparing needs the extras train and compare, or make setup-train."
-        return _ended("error", error if isinstance(error, MissingExtra) else needs, 2)
+        return ended("error", lacking(error, "comparing needs the extras train and compare, or make setup-train."), 2)
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
 
 
-def _ended(what: str, why: object, code: int) -> int:
-    print(f"{what}: {' '.join(str(why).split())}", file=sys.stderr)
-    return code
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("python -m baselines.compare", description="Algorithms head to head.", allow_abbrev=False)
+    parser = Parser("python -m baselines.compare", description="Algorithms head to head.", allow_abbrev=False)
     ours = parser.add_argument_group("comparison")
     ours.add_argument(
         "algorithms",
@@ -118,7 +102,7 @@ def _compare(options: argparse.Namespace, given: Sequence[str]) -> int:
     from baselines.statistics import scipy_stats
 
     scipy_stats()  # that it lacks is better said before training than after
-    with _only_one(out), _terminable():
+    with _only_one(out), terminable():
         results = Results(out / "results.jsonl")
         failed = {} if options.report else _train(cells, results, options, out)
         _write(cells, results.found, options, out, failed, ["python", "-m", "baselines.compare", *given])
@@ -245,34 +229,16 @@ def _write(
 
 @contextmanager
 def _only_one(out: Path) -> Iterator[None]:
-    """Keep a second comparison from writing into the same folder. The lock dies with its process."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"--out {out} cannot be written ({error.strerror}): choose another.") from error
-    with file:
+    """Keep a second comparison from writing into the same folder."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_one(out / "lock"))
+        except InUse:
             raise ValueError(f"A comparison is at work in {out}: wait for it, or give another --out.") from None
-        except OSError:  # a file system without locks
-            pass
+        except OSError as error:
+            raise ValueError(f"--out {out} cannot be written ({error.strerror}): choose another.") from error
         yield
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a comparison as Ctrl-C does."""
-
-    def stop(number: int, _: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

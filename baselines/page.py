@@ -6,12 +6,12 @@ Built as `algorithms.report.page` builds a report, whose frame, style and conten
 request, all that a run said as text.
 """
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aepo_env.files import write_whole
 from algorithms.report import page
 
 _FOLDER = Path(__file__).parent / "page"
@@ -30,10 +30,8 @@ def html_of(found: Mapping[str, Any], line: Sequence[str]) -> str:
 
 
 def put(file: Path, text: str) -> None:
-    """Write a file aside and rename it. Raises ValueError where it cannot be written."""
-    aside = file.with_name(f"{file.name}.new")
+    """Write a file, whole. Raises ValueError where it cannot be written."""
     try:
-        aside.write_text(text, "utf-8")
-        os.replace(aside, file)
+        write_whole(file, text)
     except OSError as error:
         raise ValueError(f"{file} cannot be written ({error.strerror}): make room, or give another --out.") from error

@@ -17,11 +17,11 @@ another machine, still count and are not repeated. Its fields:
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aepo_env.files import write_whole
 from algorithms.report.run_files import RunFiles
 from baselines.cells import Cell
 
@@ -143,10 +143,5 @@ class Results:
         """Keep a record, on the disk too."""
         self.found[one["cell"]] = one
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.file.with_name(f"{self.file.name}.new")
-        with aside.open("w", encoding="utf-8") as file:
-            for name in sorted(self.found):
-                file.write(json.dumps(self.found[name], separators=(",", ":")) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, self.file)
+        lines = [json.dumps(self.found[name], separators=(",", ":")) + "\n" for name in sorted(self.found)]
+        write_whole(self.file, "".join(lines), to_disk=True)

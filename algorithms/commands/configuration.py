@@ -31,6 +31,13 @@ _BY_OPTION = {
 }
 
 
+def add_pages(group: argparse._ArgumentGroup) -> None:
+    """What is asked over which pages, with which tools."""
+    group.add_argument("--corpus", help="the pages: generated, factbook, or a folder of yours (default: generated)")
+    group.add_argument("--tasks", help="the questions: families of the corpus (2-hop,counting), FILE.jsonl or .parquet")
+    group.add_argument("--tools", help="those the policy may call, with commas between: search,browse,python")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What may follow an algorithm's name and decides the run."""
     what = parser.add_argument_group("what is trained, on what")
@@ -38,9 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--preset", help="smoke, quick, default or paper; `list` says what each is for")
     what.add_argument("--variant", help="paper (every published part on) or official (as shipped)")
     what.add_argument("--model", help="tiny, smollm2, a folder, or a Hugging Face name (default: the preset's)")
-    what.add_argument("--corpus", help="the pages: generated, factbook, or a folder of yours (default: generated)")
-    what.add_argument("--tasks", help="the questions: families of the corpus (2-hop,counting), FILE.jsonl or .parquet")
-    what.add_argument("--tools", help="those the policy may call, with commas between: search,browse,python")
+    add_pages(what)
     what.add_argument("--reward", help="how answers are scored; `list` names the rewards (default: the preset's)")
     what.add_argument("--demonstrations", metavar="FILE", help="transcripts to learn from first, not an oracle's")
     size = parser.add_argument_group("how much")

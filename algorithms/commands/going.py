@@ -4,13 +4,12 @@ directory = RunDirectory("runs/mine")
 go_on(directory)
 """
 
-import signal
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 from algorithms.commands import report
+from algorithms.commands.ending import terminable
 from algorithms.commands.lines import Stopped, again, command, say
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
     resume = command(["resume", str(directory.path)])
     say(f"whatever may stop it, go on with: {resume}")
     try:
-        with directory.locked(), _terminable(), tracked(directory, directory.config(), say):
+        with directory.locked(), terminable(), tracked(directory, directory.config(), say):
             with profiled(directory, say) if profile else nullcontext():
                 take_course(directory, say)
             closing(directory)
@@ -100,20 +99,3 @@ def _gain(before: list[float], after: list[float]) -> str:
 def _seconds(spent: Any) -> float:
     """Of a record: a number, or a number a part."""
     return float(sum(spent.values()) if isinstance(spent, Mapping) else spent)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
-
-    def stop(number: int, _: Any) -> NoReturn:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

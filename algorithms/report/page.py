@@ -13,11 +13,11 @@ import base64
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aepo_env.files import write_whole
 from algorithms.report.choose import trees
 from algorithms.report.run_files import RunFiles
 from algorithms.report.series import charts, families
@@ -42,10 +42,8 @@ def write(path: Path, to: Path | None = None) -> Path:
     """
     text = html(page_data(RunFiles.read(path)))
     file = path / "report.html" if to is None else to
-    aside = file.with_name(f"{file.name}.new")
     try:
-        aside.write_text(text, "utf-8")
-        os.replace(aside, file)
+        write_whole(file, text)
     except OSError as error:
         raise ValueError(f"{file} cannot be written ({error}): make room, or name another file with --to.") from error
     return file

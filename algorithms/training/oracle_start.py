@@ -11,15 +11,13 @@ Left out: the tiny model, which is made from nothing (`training.tiny_start`).
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from aepo_env.corpus import cache_folders
+from aepo_env.files import whole_folder
 from algorithms.policy import smollm2
 from algorithms.policy.loading import Policy, load_policy, resolved_device
 from algorithms.rollout.streams import generator
@@ -114,15 +112,9 @@ def _folder(shown: list[Transcript]) -> Path:
 
 def _kept(policy: Policy, shown: list[Transcript], folder: Path, say: Say) -> None:
     """Learn, and write the policy and its loss curve into `folder`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-"))
-    try:
+    with whole_folder(folder) as aside:
         settings = {"demonstrations": len(shown), "epochs": EPOCHS, **asdict(SETTINGS)}
         (aside / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
         learn(policy, shown, say, SETTINGS, epochs=EPOCHS, log=aside / "log.jsonl")
         policy.save(aside)
         (aside / "done").touch()
-        shutil.rmtree(folder, ignore_errors=True)  # an earlier try that was cut short
-        os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

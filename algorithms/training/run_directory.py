@@ -11,13 +11,11 @@ checkpoints/. Whole files are written aside and renamed; lines are appended, and
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
 import re
 import shlex
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -26,8 +24,9 @@ from typing import Any
 
 import yaml
 
+from aepo_env.files import InUse, only_one, write_whole
 from algorithms.policy.loading import Policy
-from algorithms.training.checkpoints import Checkpoints, damage, to_disk
+from algorithms.training.checkpoints import Checkpoints, damage
 from algorithms.training.config import RunConfig
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "gymnasium")
@@ -91,25 +90,16 @@ class RunDirectory:
 
         Raises ValueError where another process has it, or where nothing can be written.
         """
-        try:
-            file = (self.path / "lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"The run directory {self.path} cannot be written ({error.strerror}).") from error
-        with file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                who = file.read().strip() or "a process"
+                stack.enter_context(only_one(self.path / "lock"))
+            except InUse as error:
                 raise ValueError(
-                    f"{who} is at work on the run in {self.path}: wait for it or stop it; eval and report may be used "
-                    "meanwhile."
+                    f"{error} is at work on the run in {self.path}: wait for it or stop it; eval and report may be "
+                    "used meanwhile."
                 ) from None
-            except OSError:  # a file system without locks
-                pass
-            file.truncate(0)
-            file.write(f"Process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+            except OSError as error:
+                raise ValueError(f"The run directory {self.path} cannot be written ({error.strerror}).") from error
             yield
 
     def config(self) -> RunConfig:
@@ -165,10 +155,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """A whole file, aside, forced to the disk and renamed."""
-        aside = self.path / f"{name}.new"
-        aside.write_text(text, "utf-8")
-        to_disk([aside])
-        os.replace(aside, self.path / name)
+        write_whole(self.path / name, text, to_disk=True)
 
     def save(self, policy: Policy, state: Mapping[str, Any], step: int) -> Path:
         """A checkpoint, and with it on the disk all lines so far; its folder."""

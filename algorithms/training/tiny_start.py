@@ -10,8 +10,6 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aepo_env.corpus import cache_folders
+from aepo_env.files import whole_folder
 from aepo_env.text import did_you_mean
 from algorithms.policy import smollm2
 from algorithms.policy.codec import ChatCodec
@@ -75,15 +74,9 @@ def tiny_start(
         name += f"-{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:12]}"
     folder = cache_folders()[0] / "tiny" / name
     if not (folder / "done").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-"))
-        try:
+        with whole_folder(folder) as aside:
             make_tiny(start, aside, say, shown)
             (aside / "done").touch()
-            shutil.rmtree(folder, ignore_errors=True)  # an earlier try that was cut short
-            os.replace(aside, folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     else:
         say(f"cold start: taken from {folder}")
     return load_policy(folder)

@@ -12,13 +12,13 @@ Left out: snapshots, weights.
 
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from aepo_env.files import write_whole
 from aepo_env.tasks import Task
 from algorithms.algorithm import LeafBatch
 from algorithms.report.traces import VERSION, trace_file
@@ -79,9 +79,7 @@ def write(
         lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
     file = trace_file(run, step)
     file.parent.mkdir(exist_ok=True)
-    aside = file.with_name(file.name + ".new")
-    aside.write_bytes(gzip.compress("".join(line + "\n" for line in lines).encode(), compresslevel=6, mtime=0))
-    os.replace(aside, file)
+    write_whole(file, gzip.compress("".join(line + "\n" for line in lines).encode(), compresslevel=6, mtime=0))
     return file
 
 

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -55,6 +55,17 @@ SMALL = 10_000_000
 def algorithm_of(config: RunConfig) -> Algorithm:
     """The run's algorithm with the settings its config changes."""
     return with_settings(known_algorithm(config.algorithm, config.variant), config.settings)
+
+
+class _Batch(NamedTuple):
+    """What was grown for a step. kept: trained on. grown, reports: all, those that a filter left out too. rounds: of
+    growing. questions: asked, those that faults took included."""
+
+    kept: list[Played]
+    grown: list[Played]
+    reports: list[QuestionReport]
+    rounds: int
+    questions: int
 
 
 class Trainer:
@@ -116,8 +127,8 @@ class Trainer:
         """One rollout batch and its optimiser steps; the metrics, which are also written."""
         number, began = self.done, time.perf_counter()
         self._interpreters.since_last()  # those of an evaluation in between, on the same pool, are not this step's
-        played, everything, reports, rounds, grown = self._grow(number)
-        trees = [one.tree for one in played]
+        grown = self._grow(number)
+        trees = [one.tree for one in grown.kept]
         if number == 0 and self.directory is not None:
             self.directory.write_text("first_batch.txt", shown(trees, self.policy.tokenizer))
         grew = time.perf_counter()
@@ -134,15 +145,17 @@ class Trainer:
         critic = self.scorers.critic
         report = update(self.learner, self.algorithm, batch, advantage, generator(*key, "deal"), critic)
         self.done += 1
-        metrics = step_metrics(self.done, trees, reports, batch, advantage, report, grown_questions=grown)
-        grown_trees = [one.tree for one in everything]
+        metrics = step_metrics(
+            self.done, trees, grown.reports, batch, advantage, report, grown_questions=grown.questions
+        )
+        grown_trees = [one.tree for one in grown.grown]
         metrics |= {
             "wanted_questions": self.config.questions,
             "parts": _parts(self.algorithm),
             "grown_success": success_of(grown_trees),  # a filter keeps questions by their success
             "grown_success_deviation": success_deviation(grown_trees),
             "grown": variety(grown_trees),
-            "rounds": rounds,
+            "rounds": grown.rounds,
             "audit": audit._asdict(),
             "interpreters": self._interpreters.since_last(),
             "seconds": {"rollout": grew - began, "score": scored - grew, "update": time.perf_counter() - scored},
@@ -151,7 +164,7 @@ class Trainer:
         metrics["warnings"] = self._watch.look(metrics)
         if self.directory is not None:
             if self.config.traces:
-                some = traces.chosen(played, self.config.traces)
+                some = traces.chosen(grown.kept, self.config.traces)
                 traces.write(self.directory.path, self.done, some, batch, advantage, self.policy.tokenizer)
             self.directory.append("metrics.jsonl", metrics)
         for warning in metrics["warnings"]:
@@ -159,8 +172,8 @@ class Trainer:
         self._standing, self.is_whole = (self.questions.cursor, self.deviations), True
         return metrics
 
-    def _grow(self, number: int) -> tuple[list[Played], list[Played], list[QuestionReport], int, int]:
-        """Grow questions until the filter is content: those kept, all, reports of all, rounds, questions grown.
+    def _grow(self, number: int) -> _Batch:
+        """Grow questions until the filter is content.
 
         Where the filter keeps nothing, all are trained on: their denominators count, and a divergence or a critic may
         learn from them.
@@ -201,7 +214,7 @@ class Trainer:
                 raise RuntimeError(f"All trajectories of step {number + 1} were lost to faults: see the log.")
             if not self.algorithm.filter.asks_again(len(kept), wanted, rounds):
                 break
-        return kept or grown_so_far, grown_so_far, reports, rounds, grown_questions
+        return _Batch(kept or grown_so_far, grown_so_far, reports, rounds, grown_questions)
 
     def _prepare(self, env: Any) -> None:
         tools = env.unwrapped.rules.tools

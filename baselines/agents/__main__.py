@@ -13,12 +13,10 @@ exit code 2; a server that goes away ends it with 1.
 import sys
 from collections.abc import Sequence
 
-from aepo_env.errors import MissingExtra
+from algorithms.commands.ending import ended, lacking
 from baselines.agents.known import AGENTS, known_agent
 from baselines.agents.options import check, parser
 from baselines.agents.writer import WriterFailed
-
-_EXTRA = ("torch", "transformers", "tokenizers", "yaml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,16 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(options)
     except ValueError as error:
-        return _ended("error", error, 2)
+        return ended("error", error, 2)
     except ImportError as error:
-        if not isinstance(error, MissingExtra) and error.name not in _EXTRA:
-            raise
-        why = error if isinstance(error, MissingExtra) else f"{error.name} is not installed: pip install -e '.[train]'."
-        return _ended("error", why, 2)
+        return ended("error", lacking(error, "pip install -e '.[train]'."), 2)
     except WriterFailed as error:
-        return _ended("stopped", error, 1)
+        return ended("stopped", error, 1)
     except KeyboardInterrupt:
-        return _ended("stopped", "by Ctrl-C; nothing was written", 130)
+        return ended("stopped", "by Ctrl-C; nothing was written", 130)
 
 
 def _list() -> int:
@@ -52,12 +47,6 @@ def _list() -> int:
     for name, known in AGENTS.items():
         print(f"{name:<18} {known.summary}" + f" ({known.source})" * bool(known.source))
     return 0
-
-
-def _ended(what: str, why: object, code: int) -> int:
-    """Say in one line why the command ends."""
-    print(f"{what}: {' '.join(str(why).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aepo_env.files import write_whole
 from aepo_env.stored import to_plain
 from algorithms.commands.configuration import add_options, configuration, read_file
 from algorithms.commands.lines import say
@@ -93,11 +94,9 @@ def _tell(options: argparse.Namespace, played: Sequence[Played], about: dict[str
 
 
 def _write_episodes(file: Path, played: Sequence[Played]) -> None:
-    """Every episode, a line each: aside, then renamed."""
-    aside = file.with_name(f"{file.name}.new")
+    """Every episode, a line each."""
     try:
-        aside.write_text("".join(json.dumps(to_plain(one.episode)) + "\n" for one in played), "utf-8")
-        os.replace(aside, file)
+        write_whole(file, "".join(json.dumps(to_plain(one.episode)) + "\n" for one in played))
     except OSError as error:
         raise ValueError(f"{file} cannot be written ({error.strerror}): choose another --episodes.") from error
 

@@ -8,24 +8,19 @@ Environment, pages, questions and reward are said as in `algorithms.run`, whose 
 
 import argparse
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from aepo_env.environments import Split
 from aepo_env.text import did_you_mean
+from algorithms.commands.configuration import add_pages
+from algorithms.commands.ending import Parser
 from algorithms.commands.lines import number, whole
 from baselines.agents.known import Known
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence, as every other."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
-
-
 def parser() -> argparse.ArgumentParser:
     """Reads the line."""
-    made = _Parser(
+    made = Parser(
         "python -m baselines.agents", description="Let an agent that does not train play.", allow_abbrev=False
     )
     made.add_argument("agent", help="direct, retrieve, react, search-o1, plan-then-search, oracle, random; or list")
@@ -58,9 +53,7 @@ def parser() -> argparse.ArgumentParser:
     asked = made.add_argument_group("what is asked")
     asked.add_argument("--env", help="web, search or code (default: web)")
     asked.add_argument("--preset", help="smoke, quick, default or paper: `algorithms.run list` says what each is for")
-    asked.add_argument("--corpus", help="the pages: generated, factbook, or a folder of yours (default: generated)")
-    asked.add_argument("--tasks", help="the questions: families of the corpus (2-hop,counting), FILE.jsonl or .parquet")
-    asked.add_argument("--tools", help="those that may be called, with commas between: search,browse,python")
+    add_pages(asked)
     asked.add_argument("--reward", help="how answers are scored")
     asked.add_argument("--config", metavar="FILE", help="YAML as a run's config.yaml or part of it")
     asked.add_argument("--split", default="dev", help="train, dev (default) or test; all for a corpus without splits")

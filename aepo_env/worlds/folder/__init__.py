@@ -13,15 +13,17 @@ Left out: questions without answers, and oracles for questions that do not name 
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aepo_env.corpus import cached_corpus
 from aepo_env.tasks import Task
 from aepo_env.worlds.folder.oracle import GoldPagesOracle, SnippetOracle
 from aepo_env.worlds.folder.pages import FolderError, fingerprint, json_lines, read_pages, text_field
 from aepo_env.worlds.world import World
+
+Row = TypeVar("Row")
 
 Split = Literal["all", "train", "dev", "test"]
 _SHARES = (("train", 80), ("dev", 90), ("test", 100))  # upper bounds, in hundredths of all ids
@@ -60,16 +62,22 @@ def read_questions(path: Path) -> list[Task]:
             f"{path}: expected a file of questions, found none; write one JSON object a line with question and "
             "answers, or pass questions=."
         )
+    tasks = tasks_of_rows(json_lines(path), _task)
+    if not tasks:
+        raise FolderError(f"{path}: expected one question a line, found an empty file; put questions in.")
+    return tasks
+
+
+def tasks_of_rows(rows: Iterable[tuple[str, Row]], task_of: Callable[[Row, str], Task]) -> list[Task]:
+    """A task of each (place, row), in order. Raises FolderError where an id comes twice, and what `task_of` raises."""
     tasks: list[Task] = []
     places: dict[str, str] = {}
-    for place, record in json_lines(path):
-        task = _task(record, place)
+    for place, row in rows:
+        task = task_of(row, place)
         if task.id in places:
             raise FolderError(f'{place}: the id "{task.id}" is already that of {places[task.id]}; give another.')
         places[task.id] = place
         tasks.append(task)
-    if not tasks:
-        raise FolderError(f"{path}: expected one question a line, found an empty file; put questions in.")
     return tasks
 
 

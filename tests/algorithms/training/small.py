@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from algorithms.policy.codec import ChatCodec
-from algorithms.policy.loading import Policy
+from algorithms.policy.loading import Policy, load_policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training.cold_start import ColdStart, ColdStartSettings
 from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings, EvaluationSettings, RunConfig
 from algorithms.training.demonstrations import Transcript, texts, transcripts
+from algorithms.training.measures import without_timings
 from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, make_environment
 from algorithms.training.trainer import Trainer
 
@@ -97,3 +99,15 @@ def weights(model: Any) -> torch.Tensor:
 def words(found: Sequence[Transcript]) -> list[str]:
     """All text of some episodes, the system prompt left out."""
     return texts(found)
+
+
+def gone_on(wanted: RunConfig, folder: Path, count: int) -> tuple[Trainer, list[Any]]:
+    """A run that was put away after its first step and taken up again: its trainer, metrics of `count` more steps."""
+    first = trainer(wanted)
+    first.step()
+    torch.save(first.state(), folder / "state")
+    first.policy.save(folder / "policy")
+    first.close()
+    second = Trainer(wanted, load_policy(folder / "policy"), None, silent)
+    second.load_state(torch.load(folder / "state", weights_only=True))
+    return second, [without_timings(second.step()) for _ in range(count)]

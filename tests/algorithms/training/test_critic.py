@@ -17,17 +17,15 @@ from algorithms.advantage.structured import Bootstrapped
 from algorithms.algorithm import LeafBatch
 from algorithms.policy.critic import Critic
 from algorithms.policy.learner import Learner, OptimiserSettings, Scores
-from algorithms.policy.loading import load_policy
 from algorithms.policy.packing import TreeBatch
 from algorithms.policy.reference import Reference
 from algorithms.ppo import PPO
 from algorithms.training.measures import without_timings
 from algorithms.training.scoring import Scorers
-from algorithms.training.trainer import Trainer
 from algorithms.training.update import update
 from tests.algorithms.policy.shared import distance, make_model
 from tests.algorithms.rewarded import questions
-from tests.algorithms.training.small import config, silent, trainer, weights
+from tests.algorithms.training.small import config, gone_on, trainer, weights
 
 STEP = OptimiserSettings(lr=1e-3, weight_decay=0.0, max_grad_norm=1e9)
 
@@ -175,14 +173,8 @@ def test_a_run_keeps_them_where_declared_and_goes_on_as_if_it_had_not_stopped(
     assert set(whole.scorers.state_dict()) == kept
     if not kept:
         return
-    first = trainer(wanted)
-    first.step()
-    torch.save(first.state(), tmp_path / "state")
-    first.policy.save(tmp_path / "policy")
-    first.close()
-    second = Trainer(wanted, load_policy(tmp_path / "policy"), None, silent)
-    second.load_state(torch.load(tmp_path / "state", weights_only=True))
-    assert [without_timings(second.step()) for _ in range(2)] == expected[1:]
+    second, rest = gone_on(wanted, tmp_path, 2)
+    assert rest == expected[1:]
     assert torch.equal(weights(second.policy.model), after)
     second.close()
     with pytest.raises(ValueError, match="it belongs to another algorithm"):

@@ -18,13 +18,12 @@ from torch import Tensor
 import aepo_env
 from algorithms.algorithm import KeepAll, LeafBatch
 from algorithms.policy.learner import OptimiserSettings
-from algorithms.policy.loading import load_policy
 from algorithms.training import trainer as module
 from algorithms.training.measures import Interpreters, without_timings
 from algorithms.training.questions import Questions, make_environment
 from algorithms.training.run_directory import RunDirectory
 from algorithms.training.trainer import Trainer
-from tests.algorithms.training.small import SHORT, WEB, config, policy, silent, trainer, weights
+from tests.algorithms.training.small import SHORT, WEB, config, gone_on, policy, trainer, weights
 
 PARTS = ("questions", "leaves", "reward", "reward_parts", "success", "dead_questions", "entropy", "rollout", "update")
 
@@ -75,14 +74,7 @@ def test_a_schedule_that_cannot_be_repeated_says_so_and_trains() -> None:
 def test_a_run_goes_on_from_its_state_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     wanted = config(environment=replace(SHORT, world_questions=6))  # a world ends within the second step
     whole, after = steps(wanted, 3)
-    first = trainer(wanted)
-    first.step()
-    torch.save(first.state(), tmp_path / "state")
-    first.policy.save(tmp_path / "policy")
-    first.close()
-    second = Trainer(wanted, load_policy(tmp_path / "policy"), None, silent)
-    second.load_state(torch.load(tmp_path / "state", weights_only=True))
-    rest = [without_timings(second.step()) for _ in range(2)]
+    second, rest = gone_on(wanted, tmp_path, 2)
     assert rest == whole[1:]
     assert torch.equal(weights(second.policy.model), after)
     second.close()
