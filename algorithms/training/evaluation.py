@@ -12,7 +12,6 @@ the sample (normal approximation of the mean of per-question scores), so that se
 taken for more evidence than they are.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from aepo_env.rewards.reward import FinishedEpisode
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
+from algorithms.report.summary import interval
 from algorithms.rollout.grow import grow
 from algorithms.rollout.independent import Independent
 from algorithms.rollout.inputs import TokenLimits
@@ -76,8 +76,8 @@ class Scores:
         """For eval.jsonl."""
         told = {}
         if self.f1 is not None:
-            mean, *interval = mean_interval(self.f1)
-            told = {"f1": mean, "f1_interval": interval, "f1_scores": self.f1.tolist()}
+            mean, *bounds = mean_interval(self.f1)
+            told = {"f1": mean, "f1_interval": bounds, "f1_scores": self.f1.tolist()}
         return {
             "mean": self.mean,
             "interval": list(self.interval()[1:]),
@@ -92,9 +92,7 @@ class Scores:
 
 def mean_interval(values: NDArray[np.float64]) -> Interval:
     """Mean and normal 95 % interval; of one value alone, the value."""
-    mean = float(values.mean())
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Interval(mean, mean - half, mean + half)
+    return Interval(*interval(values.tolist()))
 
 
 def paired_gain(before: ArrayLike, after: ArrayLike) -> Interval:

