@@ -61,6 +61,8 @@ def closing(directory: "RunDirectory") -> None:
         asked = len(record["greedy"]["scores"])
         told = ", ".join(f"{name} {count / asked:.2f}" for name, count in calls.items()) or "none"
         say(f"tool calls an episode, greedy, {when}: {told}")
+        ends = ", ".join(f"{name} {count}" for name, count in record["greedy"]["stop_reasons"].items())
+        say(f"how episodes ended, greedy, {when}: {ends}")
     minutes = {
         name: sum(_seconds(record["seconds"]) for record in directory.records(name)) / 60
         for name in ("metrics.jsonl", "eval.jsonl")

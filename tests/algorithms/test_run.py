@@ -60,7 +60,7 @@ def test_a_model_that_is_not_there_leaves_no_run_behind(
     assert main([*line, model]) == 0  # the folder is free still
 
 
-def test_a_folder_that_holds_a_run_is_not_usedagain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_holds_a_run_is_not_used_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.yaml").write_text("seed: 3\n", "utf-8")
     assert "mine holds a run already" in failing(["aepo", "--run-dir", "mine"], capsys)

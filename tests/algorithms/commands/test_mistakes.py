@@ -190,8 +190,16 @@ def _name(part: object) -> str:
 
 @pytest.mark.parametrize(("given", "words"), TRAINING, ids=_name)
 def test_a_mistake_is_answered_before_anything_is_made(
-    given: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def begun(*_: object, **__: object) -> None:
+        raise AssertionError("The cold start was begun.")
+
+    monkeypatch.setattr("algorithms.training.tiny_start.tiny_start", begun)
     assert words in sentence(["aepo", *given, *([] if "--run-dir" in given else ["--run-dir", "mine"])], capsys)
     assert not (tmp_path / "mine").exists()
 
