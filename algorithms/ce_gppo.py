@@ -6,7 +6,9 @@ is beta_1 times the bound's, beyond the upper one beta_2 times) and drops questi
 Settings: clip 0.2, beta_1 0.5 (for 1.5 billion parameters; 0.75 for 7), beta_2 1 and dual clip 10 are its scripts'. 16
 trajectories and 4 steps are ours, as for all. Left out: the scripts' additional likelihood of right answers.
 
-Official: the published function's own defaults, beta_1 0.25.
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once (a
+batch from which equal rewards were dropped stays smaller). Their function's own default, which none of the two scripts
+named after the method uses, is beta_1 0.25 (`loss.low_scale=0.25`).
 """
 
 from dataclasses import replace
@@ -29,6 +31,12 @@ CE_GPPO = Algorithm(
     filter=DropUninformative(rounds=10),
 )
 
-CE_GPPO_OFFICIAL = replace(CE_GPPO, loss=PreservingClip(low=0.2, high=0.2, dual=10.0, low_scale=0.25, high_scale=1.0))
+CE_GPPO_OFFICIAL = replace(
+    CE_GPPO,
+    rollout=Independent(budget=8),
+    aggregation="part-token-mean",
+    updates=8,
+    filter=DropUninformative(rounds=1),
+)
 
 VARIANTS = {"paper": CE_GPPO, "official": CE_GPPO_OFFICIAL}

@@ -7,7 +7,12 @@ they are moved; a small share of those, drawn at random, gets no gradient. Quest
 Settings: a share of 2e-4 out of covariances from 1 to 5, and clip widths of 1 that hardly act, are its scripts'. 16
 trajectories and 4 steps are ours, as for all. Deviation, stated: the published code draws inside each micro-batch and
 on log-probabilities in training; here among all tokens of the optimiser step, on those before it.
+
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches. Tokens are still chosen among
+those of the optimiser step, where theirs are chosen in each micro-batch.
 """
+
+from dataclasses import replace
 
 from algorithms.advantage.estimators import GroupNormalised
 from algorithms.advantage.filters import DropUninformative
@@ -27,4 +32,6 @@ CLIP_COV = Algorithm(
     filter=DropUninformative(rounds=10),
 )
 
-VARIANTS = {"paper": CLIP_COV}
+CLIP_COV_OFFICIAL = replace(CLIP_COV, rollout=Independent(budget=8), aggregation="part-token-mean", updates=8)
+
+VARIANTS = {"paper": CLIP_COV, "official": CLIP_COV_OFFICIAL}

@@ -10,7 +10,11 @@ recipe stops). The paper's other way with long answers, to leave those that were
 `mask_too_long=yes`. Its aggregation as run is a mean over all tokens; its Eq. 8 read literally averages inside each
 question first (`aggregation=group-mean-token-mean`). Length counts tool results, and the test for equal rewards sees
 them before any length penalty.
+
+Official: the recipe: 16 steps (512 questions in mini-batches of 32), token means of micro-batches.
 """
+
+from dataclasses import replace
 
 from algorithms.advantage.estimators import GroupNormalised
 from algorithms.advantage.filters import DropUninformative
@@ -32,4 +36,6 @@ DAPO = Algorithm(
     shaping=(Overlong(buffer=0.2, factor=1.0),),
 )
 
-VARIANTS = {"paper": DAPO}
+DAPO_OFFICIAL = replace(DAPO, aggregation="part-token-mean", updates=16)
+
+VARIANTS = {"paper": DAPO, "official": DAPO_OFFICIAL}

@@ -9,7 +9,8 @@ deviation too (the function's own default does not: `advantage.deviation=none`).
 (there 8) and 4 steps are ours, as for all. Left out: grouping of nearly equal states, and the scripts' penalty of 0.1
 for invalid actions; the environment's reward has its own. Deviation of ROLL, stated: it groups states over questions.
 
-Official: the published code takes the episode's statistics over steps, so that long episodes weigh more.
+Official: the published code takes the episode's statistics over steps, so that long episodes weigh more; its scripts
+run 8 trajectories.
 """
 
 from dataclasses import replace
@@ -32,6 +33,10 @@ GIGPO = Algorithm(
     kl=Divergence(0.01, "k3", "loss"),
 )
 
-GIGPO_OFFICIAL = replace(GIGPO, advantage=EpisodeAndSteps(weight=1.0, discount=0.95, statistics="steps"))
+GIGPO_OFFICIAL = replace(
+    GIGPO,
+    rollout=Independent(budget=8),
+    advantage=EpisodeAndSteps(weight=1.0, discount=0.95, statistics="steps"),
+)
 
 VARIANTS = {"paper": GIGPO, "official": GIGPO_OFFICIAL}

@@ -7,7 +7,12 @@ Settings: 0.2 and 0.28, no divergence and a mean over tokens are the report's; d
 trajectories (there 8) and 4 steps are ours, as for all. Left out: the report's additional likelihood of right answers
 (weight 0.1). Deviation, stated: the published function of this name fails with a NameError; its general form, which
 CE-GPPO uses, is this one with both scales 1.
+
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once (a
+batch from which equal rewards were dropped stays smaller).
 """
+
+from dataclasses import replace
 
 from algorithms.advantage.estimators import GroupNormalised
 from algorithms.advantage.filters import DropUninformative
@@ -27,4 +32,12 @@ GPPO = Algorithm(
     filter=DropUninformative(rounds=10),
 )
 
-VARIANTS = {"paper": GPPO}
+GPPO_OFFICIAL = replace(
+    GPPO,
+    rollout=Independent(budget=8),
+    aggregation="part-token-mean",
+    updates=8,
+    filter=DropUninformative(rounds=1),
+)
+
+VARIANTS = {"paper": GPPO, "official": GPPO_OFFICIAL}

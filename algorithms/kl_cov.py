@@ -8,7 +8,12 @@ Settings: a share of 2e-3 (for 7 billion parameters; 2e-4 for 32) and coefficien
 coefficient is 0.1). 16 trajectories and 4 steps are ours, as for all. Deviation, stated: the published code chooses
 inside each micro-batch and on log-probabilities in training; here among all tokens of the optimiser step, on those
 before it.
+
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches. Tokens are still chosen among
+those of the optimiser step, where theirs are chosen in each micro-batch.
 """
+
+from dataclasses import replace
 
 from algorithms.advantage.estimators import GroupNormalised
 from algorithms.advantage.filters import DropUninformative
@@ -28,4 +33,6 @@ KL_COV = Algorithm(
     filter=DropUninformative(rounds=10),
 )
 
-VARIANTS = {"paper": KL_COV}
+KL_COV_OFFICIAL = replace(KL_COV, rollout=Independent(budget=8), aggregation="part-token-mean", updates=8)
+
+VARIANTS = {"paper": KL_COV, "official": KL_COV_OFFICIAL}

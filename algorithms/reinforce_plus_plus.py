@@ -7,7 +7,11 @@ baseline variant first takes off the mean of the question's rewards and has the 
 Settings: coefficient 0.01 and discount 1 are OpenRLHF's, the paper's own code; clip 0.2. Dual clip 3 is verl's. 16
 trajectories and 4 steps are ours, as for all. Deviations of others, stated: OpenRLHF discounts through tool results
 (here they are bridged, as in verl) and whitens in float32; verl keeps the raw reward of a group of one (here 0).
+
+Official: OpenRLHF as it is shipped: no dual clip, and the biased variance, at least 1e-8, in whitening.
 """
+
+from dataclasses import replace
 
 from algorithms.advantage.estimators import GroupNormalised, TokenReturns, Whitened
 from algorithms.algorithm import Algorithm
@@ -39,5 +43,17 @@ REINFORCE_PLUS_PLUS_BASELINE = Algorithm(
     kl=Divergence(0.01, "k2", "loss"),
 )
 
-VARIANTS = {"paper": REINFORCE_PLUS_PLUS}
-BASELINE_VARIANTS = {"paper": REINFORCE_PLUS_PLUS_BASELINE}
+REINFORCE_PLUS_PLUS_OFFICIAL = replace(
+    REINFORCE_PLUS_PLUS,
+    advantage=Whitened(TokenReturns(discount=1.0), biased=True),
+    loss=Clip(low=0.2, high=0.2, dual=None),
+)
+
+REINFORCE_PLUS_PLUS_BASELINE_OFFICIAL = replace(
+    REINFORCE_PLUS_PLUS_BASELINE,
+    advantage=Whitened(GroupNormalised(deviation="none"), biased=True),
+    loss=Clip(low=0.2, high=0.2, dual=None),
+)
+
+VARIANTS = {"paper": REINFORCE_PLUS_PLUS, "official": REINFORCE_PLUS_PLUS_OFFICIAL}
+BASELINE_VARIANTS = {"paper": REINFORCE_PLUS_PLUS_BASELINE, "official": REINFORCE_PLUS_PLUS_BASELINE_OFFICIAL}

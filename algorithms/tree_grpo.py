@@ -5,10 +5,9 @@ steps) and the advantage (normalised among the question's leaves, plus among tho
 
 Settings: divergence (k3) 0.001, clip 0.2 and dual clip 3 are its scripts', which have 2 trees of 3 leaves in 1 round;
 a budget of 16 in 4 trees (a quarter of it) and 4 steps are ours. Deviation, stated: a tree of one leaf adds 0 (there
-its raw reward).
-Left out: its variants that normalise twice.
+its raw reward). Left out: its variants that normalise twice.
 
-Official: 2 trees, 6 leaves in all.
+Official: the scripts: 2 trees, 6 leaves in all, token means of micro-batches.
 """
 
 from dataclasses import replace
@@ -31,6 +30,8 @@ TREE_GRPO = Algorithm(
     kl=Divergence(0.001, "k3", "loss"),
 )
 
-TREE_GRPO_OFFICIAL = replace(TREE_GRPO, rollout=RandomExpansion(budget=6, trees=2, rounds=1))
+TREE_GRPO_OFFICIAL = replace(
+    TREE_GRPO, rollout=RandomExpansion(budget=6, trees=2, rounds=1), aggregation="part-token-mean"
+)
 
 VARIANTS = {"paper": TREE_GRPO, "official": TREE_GRPO_OFFICIAL}

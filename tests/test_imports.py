@@ -29,6 +29,7 @@ LATE = {
     "benchmarks.controls": {
         "algorithms"
     },  # a command that trains: it says what is wrong with its line before torch loads
+    "benchmarks.gradient_factors": {"algorithms"},  # draws what they do; nothing imports it but its test
 }
 # A timing of a package imports it; nothing imports a timing.
 MAY_TIME = {"benchmarks.speed.tree": {"algorithms"}}
@@ -196,6 +197,7 @@ def test_every_module_keeps_the_import_rules() -> None:
         ("benchmarks.run", "def f():\n    import algorithms"),
         ("benchmarks.agents", "import algorithms"),
         ("benchmarks.controls", "from algorithms.training import trainer"),
+        ("benchmarks.gradient_factors", "from algorithms.training import known"),
         ("benchmarks.controls", "def f():\n    from baselines import suite"),
         ("benchmarks.swapped", "def f():\n    from algorithms.training import trainer"),
     ],

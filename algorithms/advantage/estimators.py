@@ -168,13 +168,17 @@ class TokenReturns:
 
 @dataclass(frozen=True)
 class Whitened:
-    """Another advantage brought to mean 0 and variance 1 over all leaf tokens of the batch; see `whitening`."""
+    """Another advantage brought to mean 0 and variance 1 over all leaf tokens of the batch; see `whitening`.
+
+    biased: the variance divides by n, and is at least 1e-8 (OpenRLHF); else by n - 1, with 1e-8 added (verl).
+    """
 
     of: Advantage
+    biased: bool = False
 
     def __call__(self, batch: LeafBatch) -> Tensor:
         """See `Advantage`."""
-        return whitened(self.of(batch), batch.mask)
+        return whitened(self.of(batch), batch.mask, biased=self.biased)
 
 
 def token_rewards(batch: LeafBatch) -> Tensor:
