@@ -6,9 +6,9 @@ is beta_1 times the bound's, beyond the upper one beta_2 times) and drops questi
 Settings: clip 0.2, beta_1 0.5 (for 1.5 billion parameters; 0.75 for 7), beta_2 1 and dual clip 10 are its scripts'. 16
 trajectories and 4 steps are ours, as for all. Left out: the scripts' additional likelihood of right answers.
 
-Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once (a
-batch from which equal rewards were dropped stays smaller). Their function's own default, which none of the two scripts
-named after the method uses, is beta_1 0.25 (`loss.low_scale=0.25`).
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once, so
+that a batch from which equal rewards were dropped stays smaller (they grow twice as many as a batch takes). The
+function's own default, which neither of the two scripts named after the method uses, is beta_1 0.25.
 """
 
 from dataclasses import replace

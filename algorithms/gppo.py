@@ -8,8 +8,8 @@ trajectories (there 8) and 4 steps are ours, as for all. Left out: the report's 
 (weight 0.1). Deviation, stated: the published function of this name fails with a NameError; its general form, which
 CE-GPPO uses, is this one with both scales 1.
 
-Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once (a
-batch from which equal rewards were dropped stays smaller).
+Official: the published scripts: 8 trajectories, 8 steps, token means of micro-batches, and questions are grown once, so
+that a batch from which equal rewards were dropped stays smaller (they grow twice as many as a batch takes).
 """
 
 from dataclasses import replace

@@ -11,8 +11,8 @@ automatic differentiation of the loss the algorithm is made with, as a function 
 to that before the update. Trajectories of one token: a ratio per trajectory (GSPO, RLOO) is that token's own.
 
 Where a loss or an advantage tells tokens apart, each kind has a line: tokens it chose (Clip-Cov, KL-Cov), uncertain and
-sure ones (AEPO, EMPG: by their own advantage, on a batch in which half of the tokens are of each kind). All curves are
-made of straight pieces and kept by their corners: in the JSON file, and in the pictures, which name its digest.
+sure ones (AEPO, EMPG: by their own advantage, on a batch in which half of the tokens are of each kind). Curves are
+kept by their corners, to a thousandth: in the JSON file, and in the pictures, which name its digest.
 
 Left out: the divergence from a reference, which is a term of its own, and aggregation, which scales whole trajectories.
 Drawing needs matplotlib (extra `dev`), computing does not.
@@ -38,7 +38,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 TABLE = "gradient_factors.json"
 LOWEST, HIGHEST, STEP = 0.3, 2.2, 0.001  # ratios; in between, so that none lies on a bound
 DIGITS = 4  # of what is kept
-STRAIGHT = 1e-6  # slopes closer together than this are one
+TOLERANCE = 1e-3  # of factors, where a curve is drawn as straight lines
 
 Corner = tuple[float, float]
 Curves = dict[str, list[Corner]]
@@ -66,7 +66,7 @@ def _write(names: Sequence[str], folder: Path) -> None:
 
     for name in names:
         if name not in NAMES:
-            raise ValueError(f"Unknown algorithm {name!r}: choose of {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
+            raise ValueError(f"Unknown algorithm {name!r}: choose from {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}: make it first.")
     file = folder / TABLE
@@ -164,11 +164,18 @@ class _Scores:
 
 
 def _corners(ratios: "Tensor", values: "Tensor") -> list[Corner]:
-    """The points at which a curve of straight pieces turns or jumps, and its ends."""
-    slopes = (values[1:] - values[:-1]) / STEP
-    turns = ((slopes[1:] - slopes[:-1]).abs() > STRAIGHT).nonzero().flatten() + 1
-    kept = [0, *turns.tolist(), len(ratios) - 1]
-    return [(round(float(ratios[place]), DIGITS), round(float(values[place]), DIGITS)) for place in kept]
+    """The points between which straight lines follow a curve to within `TOLERANCE` (Ramer, Douglas and Peucker)."""
+    kept, waiting = {0, len(ratios) - 1}, [(0, len(ratios) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        slope = (values[last] - values[first]) / (ratios[last] - ratios[first])
+        chord = values[first] + slope * (ratios[first : last + 1] - ratios[first])
+        gap, place = (values[first : last + 1] - chord).abs().max(dim=0)
+        if float(gap) > TOLERANCE:
+            corner = first + int(place)
+            kept.add(corner)
+            waiting += [(first, corner), (corner, last)]
+    return [(round(float(ratios[place]), DIGITS), round(float(values[place]), DIGITS)) for place in sorted(kept)]
 
 
 def digest(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:

@@ -1,8 +1,11 @@
 """Every ```python block of README.md and docs/*.md runs, in order, one process per page, and needs no network.
 
+The pages of docs/algorithms run one after the other in one process: all they need is torch and the algorithms.
+
 A block right below a line `<!-- not run: reason -->` is left out. Errors name the page and its own line numbers.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -15,6 +18,7 @@ from aepo_env.sandbox.doctor import requirements
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALGORITHMS = sorted((ROOT / "docs" / "algorithms").glob("*.md"))
 BLOCK = re.compile(r"(?P<skip><!-- not run: [^\n]+ -->\n)?^```python\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 SECONDS = 240
@@ -34,7 +38,9 @@ def script(page: Path) -> str:
 
 def test_there_are_pages_and_they_hold_code() -> None:
     assert (ROOT / "docs" / "environment.md") in PAGES
-    without = [page.name for page in PAGES if not script(page).strip()]
+    assert ROOT / "docs" / "algorithms" / "aepo.md" in ALGORITHMS
+    assert {*PAGES, *ALGORITHMS} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
+    without = [page.name for page in (*PAGES, *ALGORITHMS) if not script(page).strip()]
     assert without == ["figures.md"]  # tables of what commands printed
 
 
@@ -75,7 +81,24 @@ def test_code_runs(page: Path, tmp_path: Path, cache: str) -> None:
     assert done.returncode == 0, f"{page.name}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_of_the_algorithms_pages_runs(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '.[train]'")
+    blocked = "import json, sys; sys.path.insert(0, sys.argv[1]); from tests.offline import forbid_network\n"
+    run = "forbid_network()\nfor name, code in json.load(sys.stdin).items():\n    exec(compile(code, name, 'exec'), {})"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + run, str(ROOT)],
+        input=json.dumps({str(page.relative_to(ROOT)): script(page) for page in ALGORITHMS}),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"  # the trace names page and line
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ALGORITHMS], ids=lambda page: page.name)
 def test_links_to_other_files_lead_somewhere(page: Path) -> None:
     targets = LINK.findall(re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL))
     assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 import yaml
 
+from algorithms.algorithm import Algorithm
 from algorithms.commands.configuration import configuration, read_file
 from algorithms.commands.listing import differences
 from algorithms.policy.tiny import tiny_model
@@ -240,6 +242,10 @@ def test_the_list_has_everything_a_line_may_name(capsys: pytest.CaptureFixture[s
     assert "rollout" not in said
 
 
+def _differences_of(variants: Mapping[str, Algorithm]) -> list[tuple[str, str, str]]:
+    return list(differences(variants["paper"], variants["official"])) if "official" in variants else []
+
+
 def test_the_verbose_list_names_every_setting_that_a_variant_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--verbose"]) == 0
     said = capsys.readouterr().out
@@ -249,6 +255,11 @@ def test_the_verbose_list_names_every_setting_that_a_variant_changes(capsys: pyt
     for name in changed:
         assert f"{name}: {paper[name]} -> {official[name]}" in said
     assert "advantage: EntropyAware(GroupNormalised) -> GroupNormalised" in said
+    for name, variants in ALGORITHMS.items():
+        told = said.partition(f"\n  {name:<20} ")[2].partition(" --variant official differs in\n")[2]
+        lines = [line.strip() for line in told.splitlines()]
+        expected = [f"{path}: {one} -> {other}" for path, one, other in _differences_of(variants)]
+        assert lines[: len(expected)] == expected
     assert list(differences(ALGORITHMS["grpo"]["paper"], ALGORITHMS["grpo"]["paper"])) == []
 
 
