@@ -34,7 +34,7 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv with the gym and the development tools
 
-setup-train: $(READY_TRAIN) ## add torch, transformers and scipy (CPU build where no NVIDIA device is present)
+setup-train: $(READY_TRAIN) ## add torch, transformers, scipy and peft (CPU build where no NVIDIA device is present)
 
 system: ## as root on Debian or Ubuntu: install bubblewrap and chromium from the system's packages
 	apt-get update
@@ -57,7 +57,7 @@ $(READY): pyproject.toml constraints/tools.txt | $(BIN)/python
 	@touch $@
 
 $(READY_TRAIN): $(READY) constraints/cpu.txt
-	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[train,compare]'
+	$(BIN)/python -m pip install --quiet -c constraints/tools.txt $(TORCH_CONSTRAINT) -e '.[train,compare,lora]'
 	@touch $@
 
 $(READY_LOWEST): pyproject.toml constraints/tools.txt constraints/lowest.txt | $(BIN)/python

@@ -19,7 +19,7 @@ from algorithms.commands.lines import number, whole
 if TYPE_CHECKING:
     from algorithms.training.config import RunConfig
 
-_SECTIONS = ("environment", "optimiser", "evaluation")
+_SECTIONS = ("environment", "optimiser", "lora", "evaluation")
 _OURS = ("tiny", "smollm2", "generated", "factbook")  # whatever folders of these names there are
 _OF_A_CORPUS = ("difficulty", "pages", "families")  # arguments of the environment that other corpora do not have
 

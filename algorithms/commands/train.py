@@ -61,6 +61,7 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
 def checked(config: "RunConfig") -> "RunConfig":
     """The configuration with its device resolved. Mistakes are found here, before anything is made."""
     from algorithms.policy.loading import resolved_device
+    from algorithms.policy.lora import require_peft
     from algorithms.training.demonstrations import read_transcripts
     from algorithms.training.questions import make_environment
     from algorithms.training.tiny_start import model_folder
@@ -76,6 +77,7 @@ def checked(config: "RunConfig") -> "RunConfig":
     if config.demonstrations is not None:
         read_transcripts(config.demonstrations)
     require_tracker(config)
+    require_peft(config.lora)
     return config
 
 

@@ -14,7 +14,7 @@ Left out: half-precision weights (their rounding would swallow most steps), and 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -44,9 +44,14 @@ class Scores(NamedTuple):
         return cls(torch.from_numpy(tree.policy_log_probs()), torch.from_numpy(tree.policy_entropies()))
 
 
+Fall = Literal["linear", "cosine"]
+NEVER = range(0)
+"""Of optimiser steps in which the learning rate falls: none."""
+
+
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW; the learning rate rises linearly, stays, and may fall linearly at the end.
+    """AdamW; the learning rate rises linearly, stays, and may fall at the end.
 
     Attributes:
         lr: learning rate.
@@ -54,8 +59,9 @@ class OptimiserSettings:
         weight_decay: of matrices; vectors (norms, biases) have none. 0.01 in ARPO's and AEPO's scripts.
         max_grad_norm: longer gradients are shortened to it.
         warmup_steps: optimiser steps until `lr` is reached; the k-th of them takes k / warmup_steps of it.
-        decay_start, decay_steps: from optimiser step `decay_start` on it falls to `lowest` of `lr` within `decay_steps`
-            steps. 0 steps: it stays. A high rate learns fast and leaves noise in the weights; falling takes it out.
+        fall: how it falls in those steps that the learner is given for it: on a line, or on half a wave of the cosine.
+            A high rate learns fast and leaves noise in the weights; falling takes it out.
+        lowest: the share of `lr` below which it does not fall.
         train_embeddings: False leaves the token embeddings (and a head tied to them) as they are. AdamW moves the rows
             of rare tokens by whole steps on next to no evidence; a small model then forgets how to copy them.
     """
@@ -65,8 +71,7 @@ class OptimiserSettings:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     warmup_steps: int = 0
-    decay_start: int = 0
-    decay_steps: int = 0
+    fall: Fall = "linear"
     lowest: float = 0.05
     train_embeddings: bool = True
 
@@ -74,18 +79,22 @@ class OptimiserSettings:
         positive = self.lr > 0 and self.max_grad_norm > 0
         if not (positive and all(0 <= beta < 1 for beta in self.betas)):
             raise ValueError(f"Expected lr and max_grad_norm above 0 and betas from 0 to below 1; got {self}.")
-        if min(self.weight_decay, self.warmup_steps, self.decay_start, self.decay_steps) < 0:
-            raise ValueError(f"Expected weight_decay and all numbers of steps from 0; got {self}.")
+        if min(self.weight_decay, self.warmup_steps) < 0:
+            raise ValueError(f"Expected weight_decay and warmup_steps from 0; got {self}.")
+        if self.fall not in get_args(Fall):
+            raise ValueError(f"optimiser.fall is {' or '.join(get_args(Fall))}; got {self.fall!r}.")
         if not 0 <= self.lowest <= 1:
             raise ValueError(f"Expected lowest as a share of lr, 0 to 1; got {self.lowest}.")
 
-    def rate(self, step: int) -> float:
-        """Learning rate of an optimiser step, counted from 0."""
+    def rate(self, step: int, falling: range = NEVER) -> float:
+        """Learning rate of an optimiser step, counted from 0. falling: steps in which it falls; after them it stays."""
         rising = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        if not self.decay_steps:
+        if not falling:
             return self.lr * rising
-        left = 1 - (step - self.decay_start) / self.decay_steps
-        return self.lr * min(rising, max(self.lowest, min(1.0, left)))
+        left = min(1.0, 1 - (step - falling.start) / len(falling))
+        if self.fall == "cosine":
+            left = self.lowest + (1 - self.lowest) * (1 - math.cos(math.pi * max(0.0, left))) / 2
+        return self.lr * min(rising, max(self.lowest, left))
 
 
 class StepNumbers(NamedTuple):
@@ -100,7 +109,7 @@ class StepNumbers(NamedTuple):
 
 
 class Learner:
-    """A model in training.
+    """A model in training: those of its parameters that want a gradient (with adapters in it, `lora`, these alone).
 
     Args:
         model: a causal model of transformers that trees can be computed with, its weights in float32 or float64.
@@ -108,6 +117,7 @@ class Learner:
         token_budget: unique tokens in one forward; a question that has more goes alone.
         temperature: at which the policy samples.
         further: trained beside the model, such as a head.
+        falling: optimiser steps in which the learning rate falls.
 
     Raises:
         ValueError: the model is not supported, its weights are in half precision, or a number is not positive.
@@ -120,6 +130,7 @@ class Learner:
         token_budget: int,
         temperature: float = 1.0,
         further: torch.nn.Module | None = None,
+        falling: range = NEVER,
     ) -> None:
         require_supported(model)
         if token_budget < 1 or not temperature > 0:
@@ -135,7 +146,7 @@ class Learner:
                 f"Expected weights to train in float32 or float64, got {', '.join(sorted(coarse)) or 'none'}: load the "
                 "model with dtype=torch.float32; steps smaller than half precision resolves would be lost."
             )
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.falling = model, settings, falling
         self.token_budget, self.temperature = token_budget, temperature
         self.steps = 0
         self._trained = trained
@@ -189,7 +200,7 @@ class Learner:
         except BaseException:
             self.optimiser.zero_grad(set_to_none=True)
             raise
-        rate = self.settings.rate(self.steps)
+        rate = self.settings.rate(self.steps, self.falling)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
         self.optimiser.step()

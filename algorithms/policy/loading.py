@@ -16,6 +16,7 @@ from urllib.request import getproxies
 
 from algorithms.policy.codec import ChatCodec
 from algorithms.policy.local import LocalEngine
+from algorithms.policy.lora import has_adapters, merged
 from algorithms.policy.models import require_supported
 from algorithms.policy.stopping import token_pieces
 
@@ -43,8 +44,8 @@ class Policy:
         return LocalEngine(self.model, pieces=self.pieces, end_tokens=self.codec.end_tokens)
 
     def save(self, folder: str | Path) -> None:
-        """Write model and tokenizer in Hugging Face format."""
-        self.model.save_pretrained(folder)
+        """Write model and tokenizer in Hugging Face format, adapters merged into the weights."""
+        self.model.save_pretrained(folder, state_dict=merged(self.model) if has_adapters(self.model) else None)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -80,6 +81,11 @@ def load_policy(name: str | Path, device: str = "cpu") -> Policy:
             f"There is no model at {str(name)!r} ({first}): give tiny, a folder that save_pretrained wrote, or a name "
             "on the Hugging Face hub."
         ) from error
+    if has_adapters(model):
+        raise ValueError(
+            f"{str(name)!r} holds adapters, not a model: merge them into theirs (peft's merge_and_unload, then "
+            "save_pretrained) and give that folder."
+        )
     # Weights that are read come as a view of the file: training must not depend on what becomes of it, nor on how its
     # numbers happen to be aligned.
     for weights in model.parameters():

@@ -3,10 +3,12 @@
     reference = Reference(model, token_budget=8192)        # a copy: goes on being what `model` is now
     log_probs = reference.score(trees)                     # per tree, [U] in nats
 
-Kept only where an algorithm declares that it needs one: it doubles the memory for weights.
+Kept only where an algorithm declares that it needs one: it doubles the memory for weights. Where adapters alone are
+trained (`lora`), it is the model itself without them, which costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -14,15 +16,17 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from algorithms.policy.learner import score
+from algorithms.policy.lora import has_adapters, without_adapters
 from algorithms.tree import TokenTree
 
 
 class Reference:
-    """A frozen copy of a model. Arguments as of `learner.Learner`."""
+    """A frozen copy of a model, or a model without its adapters. Arguments as of `learner.Learner`."""
 
     def __init__(self, model: PreTrainedModel, token_budget: int, temperature: float = 1.0) -> None:
-        copied: Any = deepcopy(model)
-        self.model = copied.eval().requires_grad_(False)
+        self.is_shared = has_adapters(model)
+        untyped: Any = model
+        self.model = untyped if self.is_shared else deepcopy(untyped).eval().requires_grad_(False)
         self.token_budget, self.temperature = token_budget, temperature
 
     def score(self, trees: Sequence[TokenTree]) -> list[Tensor]:
@@ -31,13 +35,15 @@ class Reference:
         Raises:
             ValueError: a tree has no leaf. FloatingPointError: a number is not finite.
         """
-        found = score(self.model, trees, self.token_budget, self.temperature)
+        with without_adapters(self.model) if self.is_shared else nullcontext():
+            found = score(self.model, trees, self.token_budget, self.temperature)
         return [one.log_probs for one in found]
 
     def state_dict(self) -> dict[str, Any]:
-        """Its weights, for a checkpoint: the run's policy has moved on."""
-        return {"weights": self.model.state_dict()}
+        """Its weights, for a checkpoint: the run's policy has moved on. Nothing where they are the policy's own."""
+        return {} if self.is_shared else {"weights": self.model.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self.model.load_state_dict(state["weights"])
+        if not self.is_shared:
+            self.model.load_state_dict(state["weights"])

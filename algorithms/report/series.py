@@ -205,7 +205,14 @@ def _updating(metrics: Sequence[Record]) -> list[Chart]:
             "Gradient norm",
             "before clipping",
             "",
-            [_line("norm", [one["grad_norm"] for one in updates], "main")],
+            [
+                _line("norm", [one["grad_norm"] for one in updates], "main"),
+                *(
+                    [_line("the critic's", [one.get("critic_grad_norm") for one in updates])]
+                    if any("critic_grad_norm" in one for one in updates)
+                    else []
+                ),
+            ],
             zero=True,
         ),
     ]

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 
 from aepo_env.text import did_you_mean
 from algorithms.policy.learner import OptimiserSettings
+from algorithms.policy.lora import LoraSettings
 from algorithms.rollout.paths import Schedule
 from algorithms.settings import converted
 
@@ -77,7 +78,8 @@ class EvaluationSettings:
 class RunConfig:
     """A run. questions: of a rollout batch; turn_tokens, total_tokens: limits in tokens; threads: torch's, 0 for all.
 
-    cooldown: share of the run, at its end, over which the learning rate falls (instead of the optimiser's own decay).
+    cooldown: share of the run, at its end, over which the learning rate falls as `optimiser.fall` says; 0: it stays.
+    lora: adapters to train instead of the weights.
     audited: share of sampled tokens whose log-probability is computed again at each step.
     schedule: when fork decisions fall: "logical", equal to the bit when repeated, or "arrival", for tools that take
     their time (`rollout.paths.Schedule`).
@@ -107,6 +109,7 @@ class RunConfig:
         default_factory=lambda: OptimiserSettings(lr=5e-4, weight_decay=0.0, warmup_steps=20)
     )
     cooldown: float = 0.0
+    lora: LoraSettings = field(default_factory=LoraSettings)
     token_budget: int = 16_384
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     audited: float = 0.02
@@ -146,6 +149,11 @@ class RunConfig:
             raise ValueError(f"schedule is {' or '.join(get_args(Schedule))}; got {self.schedule!r}.")
         if not 0 <= self.cooldown <= 1:
             raise ValueError(f"cooldown is a share of the run, 0 to 1; got {self.cooldown}.")
+        if self.optimiser.fall != "linear" and not self.cooldown:
+            raise ValueError(
+                f"optimiser.fall={self.optimiser.fall} says how the learning rate falls, and with cooldown=0 it does "
+                "not: say for which share of the run too, as cooldown=1."
+            )
         if self.checkpoint_minutes is not None and not self.checkpoint_minutes >= 0:
             raise ValueError(f"checkpoint_minutes must be at least 0, or none; got {self.checkpoint_minutes}.")
         if not 0 <= self.audited <= 1 or self.temperature <= 0:
@@ -162,10 +170,22 @@ class RunConfig:
         Raises:
             ValueError: a field that does not exist, or a value of another type.
         """
-        parts = {"environment": EnvironmentSettings, "optimiser": OptimiserSettings, "evaluation": EvaluationSettings}
+        parts: dict[str, Any] = {
+            "environment": EnvironmentSettings,
+            "optimiser": OptimiserSettings,
+            "lora": LoraSettings,
+            "evaluation": EvaluationSettings,
+        }
+        if isinstance(optimiser := plain.get("optimiser"), Mapping):
+            kept = {name: value for name, value in optimiser.items() if value or name not in _FORMER}
+            plain = {**plain, "optimiser": kept}
         given = {name: _made(parts[name], value, name) if name in parts else value for name, value in plain.items()}
         made: RunConfig = _made(cls, given)
         return made
+
+
+_FORMER = ("decay_start", "decay_steps")
+"""Settings of the optimiser that are 0 in the config.yaml of runs begun earlier: `cooldown` decided even then."""
 
 
 def _made(kind: Any, given: Any, where: str = "") -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.algorithm import Algorithm
+from algorithms.policy.lora import LAYERS, LoraSettings
 from algorithms.training.config import RunConfig
 from algorithms.training.questions import make_environment
 
@@ -51,9 +52,19 @@ class Shape:
     @property
     def parameters(self) -> int:
         """Weights; biases and norms are left out, which have less than a thousandth."""
-        attention = 2 * self.width * self.head_width * (self.heads + self.kv_heads)
         embeddings = self.vocabulary * self.width * (1 if self.is_tied else 2)
-        return self.layers * (attention + 3 * self.width * self.inner) + embeddings
+        return self.layers * sum(into * out for into, out in self._linear().values()) + embeddings
+
+    def adapters(self, lora: LoraSettings) -> int:
+        """Weights of adapters."""
+        return self.layers * sum(lora.rank * sum(self._linear()[name]) for name in lora.layers)
+
+    def _linear(self) -> dict[str, tuple[int, int]]:
+        """Widths of what the linear layers of a block take and give."""
+        queries, keys = self.heads * self.head_width, self.kv_heads * self.head_width
+        widths = [queries, keys, keys, 0, self.inner, self.inner, 0]
+        into = {"o_proj": queries, "down_proj": self.inner}
+        return {name: (into.get(name, self.width), out or self.width) for name, out in zip(LAYERS, widths, strict=True)}
 
     @property
     def kv_bytes(self) -> int:
@@ -193,21 +204,25 @@ def _forwards(algorithm: Algorithm, unique: float, epochs: int) -> float:
 
 
 def _memory(config: RunConfig, shape: Shape, algorithm: Algorithm, most: int, unique: float) -> list[str]:
-    trained = shape.parameters
-    if not config.optimiser.train_embeddings:
+    trained, adapters = shape.parameters, shape.adapters(config.lora)
+    if adapters:
+        trained = adapters
+    elif not config.optimiser.train_embeddings:
         trained -= shape.vocabulary * shape.width
-    weights, states = _BYTES * shape.parameters, 3 * _BYTES * trained  # a gradient and AdamW's two moments each
+    weights = _BYTES * (shape.parameters + adapters)
+    states = 3 * _BYTES * trained  # a gradient and AdamW's two moments each
     beside = {}
-    if "reference" in algorithm.needs:
+    if "reference" in algorithm.needs and not adapters:  # else it is the policy without them
         beside["a frozen reference"] = weights
     if algorithm.critic is not None:
-        beside["a critic with its gradients and AdamW"] = weights + states
+        beside["a critic with its gradients and AdamW"] = _BYTES * trained + states
     kept = min(config.token_budget, most) * shape.activation_bytes
     kv = (unique or most) * shape.kv_bytes
     total = weights + states + sum(beside.values()) + max(kept, kv)
     more = "".join(f", {name} {_size(size)}" for name, size in beside.items())
+    which = f"{_count(trained)} in adapters are trained" if adapters else f"{_count(trained)} of them trained"
     lines = [
-        f"model         {config.model}: {_count(shape.parameters)} parameters, {_count(trained)} of them trained",
+        f"model         {config.model}: {_count(shape.parameters)} parameters, {which}",
         f"memory        about {_size(total)}: weights {_size(weights)}, gradients and AdamW {_size(states)}{more}, in "
         f"turn keys and values {_size(kv)} (at most {_size(most * shape.kv_bytes)}) and a forward of "
         f"{min(config.token_budget, most):,} tokens {_size(kept)}",

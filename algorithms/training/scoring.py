@@ -41,7 +41,7 @@ class Scorers:
         critic = None
         if algorithm.critic is not None:
             settings = replace(learner.settings, lr=algorithm.critic.lr or learner.settings.lr)
-            critic = Critic(learner.model, settings, learner.token_budget)
+            critic = Critic(learner.model, settings, learner.token_budget, learner.falling)
         return cls(algorithm, learner, reference, critic)
 
     def batch(self, trees: Sequence[TokenTree], limit: int | None = None) -> LeafBatch:

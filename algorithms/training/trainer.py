@@ -26,12 +26,14 @@ from algorithms.algorithm import Algorithm, leaf_rewards
 from algorithms.loss.surrogates import BalancedClip
 from algorithms.policy.learner import Learner
 from algorithms.policy.loading import Policy
+from algorithms.policy.lora import adapter_state, add_adapters, load_adapter_state
 from algorithms.policy.sampling import Sampling
 from algorithms.rollout.grow import grow
 from algorithms.rollout.inputs import TokenLimits
 from algorithms.rollout.paths import Deviations
 from algorithms.rollout.records import QuestionReport
 from algorithms.rollout.streams import generator
+from algorithms.rollout.streams import number as stream_number
 from algorithms.settings import with_settings
 from algorithms.training import traces
 from algorithms.training.audits import audit_log_probs, check_counts, shown
@@ -73,7 +75,7 @@ class Trainer:
 
     Args:
         config: all settings.
-        policy: its model is trained in place.
+        policy: its model is trained in place; where the config says so, through adapters that are put into it.
         directory: where metrics go; None keeps nothing.
         say: gets a line a step, and warnings.
 
@@ -85,12 +87,11 @@ class Trainer:
     def __init__(self, config: RunConfig, policy: Policy, directory: RunDirectory | None, say: Say = print) -> None:
         self.config, self.policy, self.directory, self.say = config, policy, directory, say
         self.algorithm = algorithm_of(config)
-        optimiser = config.optimiser
-        if config.cooldown:
-            total = config.steps * self.algorithm.updates
-            falling = round(config.cooldown * total)
-            optimiser = replace(optimiser, decay_start=total - falling, decay_steps=falling)
-        self.learner = Learner(policy.model, optimiser, config.token_budget, config.temperature)
+        if config.lora.rank:
+            add_adapters(policy.model, config.lora, stream_number(config.seed, "lora"))
+        total = config.steps * self.algorithm.updates
+        falling = range(total - round(config.cooldown * total), total)
+        self.learner = Learner(policy.model, config.optimiser, config.token_budget, config.temperature, falling=falling)
         self.scorers = Scorers.of(self.algorithm, self.learner)  # the reference is the policy as given
         self.limits = TokenLimits(config.turn_tokens, config.total_tokens)
         self.questions = Questions(config.environment, config.seed)
@@ -275,7 +276,9 @@ class Trainer:
         """All that a run goes on from besides its config and weights: as it was after step `done`, even while the next
         batch grows. Random numbers are not among it: their streams are named by seed and step."""
         cursor, deviations = self._standing
+        adapters = {"adapters": adapter_state(self.policy.model)} if self.config.lora.rank else {}
         return {
+            **adapters,
             "done": self.done,
             "cursor": cursor,
             "deviations": [list(part) for part in deviations],
@@ -288,6 +291,8 @@ class Trainer:
         self.done, self.questions.cursor = state["done"], state["cursor"]
         kinds = [type(part) for part in self.deviations]
         self.deviations = Deviations(*(kind(*part) for kind, part in zip(kinds, state["deviations"], strict=True)))
+        if self.config.lora.rank:  # the policy was saved merged
+            load_adapter_state(self.policy.model, state.get("adapters", {}))
         self.learner.load_state_dict(state["learner"])
         self.scorers.load_state_dict(state.get("scorers", {}))
         self._standing = (self.questions.cursor, self.deviations)

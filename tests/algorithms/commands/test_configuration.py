@@ -18,6 +18,7 @@ import yaml
 from algorithms.algorithm import Algorithm
 from algorithms.commands.configuration import configuration, read_file
 from algorithms.commands.listing import differences
+from algorithms.policy.lora import LoraSettings
 from algorithms.policy.tiny import tiny_model
 from algorithms.run import _read, main
 from algorithms.settings import settings_of
@@ -117,6 +118,24 @@ def test_the_sizes_of_smollm2_fit_every_algorithm(name: str) -> None:
 def test_set_reaches_the_run_too() -> None:
     config = made("--set", "turn_tokens=96", "--set", "optimiser.weight_decay=0.1", "--set", "evaluation.samples=2")
     assert (config.turn_tokens, config.optimiser.weight_decay, config.evaluation.samples) == (96, 0.1, 2)
+
+
+def test_adapters_and_the_course_of_the_learning_rate_are_settings_of_the_run(tmp_path: Path) -> None:
+    config = made("--set", "lora.rank=8", "--set", "lora.targets=q_proj,v_proj", "--set", "optimiser.fall=cosine")
+    assert (config.lora.rank, config.lora.alpha, config.lora.layers) == (8, 16.0, ("q_proj", "v_proj"))
+    assert (config.optimiser.fall, config.cooldown) == ("cosine", preset("default").cooldown)
+    (tmp_path / "mine.yaml").write_text("lora: {rank: 4}\n")
+    assert made("--config", "mine.yaml", "--set", "lora.alpha=4").lora == LoraSettings(4, 4.0)
+
+
+def test_runs_begun_before_the_fall_had_a_form_are_read() -> None:
+    plain = preset("default").to_plain()
+    del plain["optimiser"]["fall"], plain["lora"]
+    plain["optimiser"] |= {"decay_start": 0, "decay_steps": 0}
+    assert RunConfig.from_plain(plain) == preset("default")
+    plain["optimiser"]["decay_steps"] = 5  # then the rate fell in another way than now
+    with pytest.raises(ValueError, match="OptimiserSettings has no decay_steps"):
+        RunConfig.from_plain(plain)
 
 
 def test_a_file_wins_over_the_preset_and_options_win_over_the_file(tmp_path: Path) -> None:

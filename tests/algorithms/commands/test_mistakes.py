@@ -93,6 +93,11 @@ TRAINING = [
         "'rollout.sensitivty'; did you mean 'rollout.sensitivity'?",
     ),
     (["--set", "optimiser.learning=1"], "There is no setting 'optimiser.learning'"),
+    (["--set", "optimiser.fall=cosine", "--set", "cooldown=0"], "say for which share of the run too, as cooldown=1"),
+    (["--set", "optimiser.fall=steep"], "optimiser.fall takes linear or cosine"),
+    (["--set", "lora.rank=-1"], "lora.rank from 0"),
+    (["--set", "lora.targets=vproj"], "did you mean 'v_proj'?"),
+    (["--set", "lora.dropout=0.1"], "There is no setting 'lora.dropout'"),
     (["--set", "loss.high=much"], "loss.high takes a number"),
     (["--set", "turn_tokens=few"], "turn_tokens takes a whole number"),
     (["--set", "environment.name=code"], "--env decides it"),
@@ -210,10 +215,11 @@ def test_other_lines(line: list[str], words: str, capsys: pytest.CaptureFixture[
 
 
 def test_extras_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("pyarrow", "wandb"):
+    for package in ("pyarrow", "wandb", "peft"):
         monkeypatch.setitem(sys.modules, package, None)
     assert "pip install 'aepo-env[parquet]'" in sentence(["aepo", "--env", "code", "--tasks", "torn.parquet"], capsys)
     assert "pip install -e '.[wandb]'" in sentence(["aepo", "--log", "jsonl,wandb"], capsys)
+    assert "pip install -e '.[lora]'" in sentence(["aepo", "--set", "lora.rank=8"], capsys)
 
 
 def test_torch_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

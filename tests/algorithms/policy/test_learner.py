@@ -144,6 +144,24 @@ def test_the_learning_rate_warms_up_and_stays() -> None:
     assert OptimiserSettings(lr=2.0).rate(0) == 2.0
 
 
+FALLING = {"linear": [1, 1, 0.75, 0.5, 0.25, 0.1, 0.1], "cosine": [1, 1, 0.868198, 0.55, 0.231802, 0.1, 0.1]}
+
+
+@pytest.mark.parametrize(("fall", "shares"), FALLING.items())
+def test_the_learning_rate_falls_to_its_lowest_and_stays_there(fall: Any, shares: list[float]) -> None:
+    settings = OptimiserSettings(lr=2e-3, fall=fall, lowest=0.1)
+    learner = Learner(make_model(), settings, 100, falling=range(1, 5))
+    rates = [learner.step(questions(), [[0]], negative_sum).learning_rate for _ in shares]
+    assert rates == pytest.approx([2e-3 * share for share in shares], rel=1e-5)
+
+
+def test_where_it_rises_and_falls_at_once_the_lower_of_both_holds() -> None:
+    settings = OptimiserSettings(lr=1.0, warmup_steps=4, lowest=0.0)
+    assert [settings.rate(step, range(8)) for step in range(9)] == pytest.approx(
+        [0.25, 0.5, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]
+    )
+
+
 def test_matrices_decay_and_vectors_do_not() -> None:
     def moved(decay: float) -> list[Tensor]:
         model = make_model()
@@ -191,6 +209,8 @@ def test_settings_at_construction_outlive_a_restored_state() -> None:
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"weight_decay": -1.0}, "from 0"),
         ({"warmup_steps": -1}, "from 0"),
+        ({"fall": "exponential"}, "optimiser.fall is linear or cosine"),
+        ({"lowest": 1.5}, "lowest as a share"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, Any], problem: str) -> None:

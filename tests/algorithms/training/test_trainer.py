@@ -207,7 +207,7 @@ def test_a_filter_that_drops_everything_trains_on_what_there_is() -> None:
 def test_the_learning_rate_falls_over_the_last_share_of_a_run_and_embeddings_may_stay() -> None:
     optimiser = OptimiserSettings(lr=1e-3, warmup_steps=2, train_embeddings=False)
     made = trainer(config(questions=6, optimiser=optimiser, cooldown=0.5, steps=10))
-    rates = [made.learner.settings.rate(step) / 1e-3 for step in range(20)]  # two updates a step
+    rates = [made.learner.settings.rate(step, made.learner.falling) / 1e-3 for step in range(20)]  # two updates a step
     assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
     assert rates[9:13] == pytest.approx([1.0, 1.0, 0.9, 0.8])
     assert rates[-1] == pytest.approx(0.1)

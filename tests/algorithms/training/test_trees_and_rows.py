@@ -13,6 +13,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from algorithms.algorithm import Algorithm, LeafBatch
 from algorithms.names import NAMES
@@ -45,13 +46,15 @@ def scored(made: Algorithm, learner: Learner) -> tuple[LeafBatch, Critic | None]
     return scorers.batch(trees, limit=20), scorers.critic
 
 
-def flat_weights(made: Algorithm, batch: LeafBatch, mini_batches: list[list[int]], random: np.random.Generator):
-    """The weights after the same steps on rows."""
+def flat_steps(
+    made: Algorithm, batch: LeafBatch, mini_batches: list[list[int]], random: np.random.Generator
+) -> tuple[Tensor, list[float]]:
+    """The weights after the same steps on rows, and the length of each step's gradient before it was shortened."""
     model = make_model()
     advantage, returns = made.advantages(batch), made.returns(batch)
     decayed = [{"params": [p], "weight_decay": STEP.weight_decay if p.ndim > 1 else 0.0} for p in model.parameters()]
     optimiser = torch.optim.AdamW(decayed, lr=STEP.lr, betas=STEP.betas)
-    laid_out = TreeBatch(batch.trees)
+    laid_out, norms = TreeBatch(batch.trees), []
     for questions in mini_batches:
         rows = batch.leaves_of(questions)
         objective = Objective(made, batch, advantage, rows, None, random, returns)
@@ -61,9 +64,9 @@ def flat_weights(made: Algorithm, batch: LeafBatch, mini_batches: list[list[int]
             loss = loss + objective.bonus(rows, entropies[rows])
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), STEP.max_grad_norm)
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), STEP.max_grad_norm)))
         optimiser.step()
-    return weights(model)
+    return weights(model), norms
 
 
 OPTIONS = {name: {} for name in NAMES} | {
@@ -88,7 +91,10 @@ def test_trees_and_rows_learn_the_same(name: str) -> None:
     deal(batch.informative(advantage).tolist(), 2, order)  # draws of losses come after those of the deal
     report = update(learner, made, batch, advantage, random, critic)
     assert len(report.steps) == 2
-    expected = flat_weights(made, batch, dealt, order)
+    expected, norms = flat_steps(made, batch, dealt, order)
+    plain = report.plain()
+    assert [one["grad_norm"] for one in plain["steps"]] == pytest.approx(norms, rel=1e-6)
+    assert (plain.get("critic_grad_norm", 0) > 0) == (critic is not None)
     step = (expected - before).norm()
     assert step > 0.01
     assert (weights(model) - expected).norm() < 1e-6 * step
