@@ -8,9 +8,9 @@ this small learn to copy names out of pages within minutes lies in two places:
 
 - the tokenizer cuts a name or number the same way everywhere: a space before every text, numbers by themselves, and
   the protocol's tags are one token each;
-- the first weights hold an induction circuit (`_copying`): untrained already, the model writes down what followed a
-  token before, and learning decides what to copy and when. Other weights start "mimetic": queries and keys alike,
-  outputs that undo values. Only values differ from a usual start, nothing of the architecture.
+- the first weights hold an induction circuit (`_copying`): untrained already, the model writes down what followed
+  the last two tokens before, and learning decides what to copy and when. Other weights start "mimetic": queries and
+  keys alike, outputs that undo values. Only values differ from a usual start, nothing of the architecture.
 
 Sources: induction heads, arXiv:2209.11895; mimetic initialisation, arXiv:2305.09828. Left to form by itself, the
 circuit takes most of the cold start, and how long depends on the seed.
@@ -133,40 +133,42 @@ def _scaled(matrix: Tensor, gain: float) -> None:
 
 
 def _copying(first: Any, second: Any, width: int) -> None:
-    """An induction circuit over two layers: what followed this token before is written down again.
+    """An induction circuit over two layers: what followed the last two tokens before is written down again.
 
-    Two heads of the first layer look at the token before and note it in directions of their own (`notes`); heads of
-    the second look for positions whose note is the present token, and write down the token that stands there.
+    One head of the first layer looks at the token before, another at the one before that; each notes it in directions
+    of its own. Heads of the second layer look for positions whose notes are the present token and the one before it,
+    and write down the token that stands there. One token alone would not do: names share their syllables.
     """
     size = first.q_proj.weight.shape[1]
     basis = torch.nn.init.orthogonal_(torch.empty(size, size))
     count = size // width
     pieces = [basis[piece * width : (piece + 1) * width] for piece in range(count)]
-    half = count // 2
-    reads, notes = pieces[:half], pieces[half:]
+    token, before, second_before = (pieces[place % count] for place in range(3))
     frequencies = 10_000.0 ** (-torch.arange(0, width, 2).float() / width)
+    slow = frequencies < 0.05  # fast ones would let a match depend on the distance
+    weights = torch.where(slow, 1.0, 0.1).repeat(2)[:, None]
     for head in range(count):
         rows = slice(head * width, (head + 1) * width)
-        if head < half:
-            _look_back(first, rows, frequencies)
-            first.v_proj.weight[rows] = reads[head]
-            first.o_proj.weight[:, rows] = 0.15 * notes[head].T
+        if head < 2:
+            _look_back(first, rows, frequencies, distance=head + 1)
+            first.v_proj.weight[rows] = token
+            first.o_proj.weight[:, rows] = 0.3 * (before, second_before)[head].T
         else:
             first.o_proj.weight[:, rows] *= 0.15
-        # Fast frequencies would let a match depend on the distance.
-        slow = torch.where(torch.cat([frequencies, frequencies]) < 0.05, 1.0, 0.1)[:, None]
-        second.q_proj.weight[rows] = slow * reads[head % half]
-        second.k_proj.weight[rows] = slow * notes[head % half]
+        # Every other of the slow frequencies compares the token before, in odd heads the others.
+        of_before = (slow & (slow.cumsum(0) % 2 == head % 2)).repeat(2)[:, None]
+        second.q_proj.weight[rows] = weights * torch.where(of_before, before, token)
+        second.k_proj.weight[rows] = weights * torch.where(of_before, second_before, before)
         second.v_proj.weight[rows] = pieces[head]
         second.o_proj.weight[:, rows] = 0.7 * pieces[head].T
 
 
-def _look_back(attention: Any, rows: slice, frequencies: Tensor) -> None:
-    """Let a head look at the token before: its keys are its queries, turned one position on."""
+def _look_back(attention: Any, rows: slice, frequencies: Tensor, distance: int) -> None:
+    """Let a head look at the token `distance` before: its keys are its queries, turned as many positions on."""
     direction = torch.zeros(2 * len(frequencies))
     direction[:4] = torch.tensor([1.0, 0.8, 0.6, 0.4])  # the fastest frequencies tell neighbours apart best
     first, second = direction.chunk(2)
-    cosine, sine = frequencies.cos(), frequencies.sin()
+    cosine, sine = (distance * frequencies).cos(), (distance * frequencies).sin()
     turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine])
     for matrix, wanted in ((attention.q_proj.weight, direction), (attention.k_proj.weight, turned)):
         matrix[rows] *= 0.1

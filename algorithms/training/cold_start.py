@@ -34,7 +34,7 @@ class ColdStartSettings:
         observation_weight: loss weight of what pages say; learning to read them is part of the skill.
     """
 
-    steps: int = 650
+    steps: int = 290
     tokens: int = 768
     questions: int = 300
     learning_rate: float = 5e-3

@@ -75,6 +75,21 @@ def test_before_its_first_step_the_model_copies_what_it_saw() -> None:
     assert guessed.float().mean() > 0.4
 
 
+def test_names_that_share_a_syllable_are_told_apart_by_the_one_before() -> None:
+    model = tiny_model(512)
+    told = []
+    for asked in range(8):  # which of eight names is begun again; four share the middle syllable 10, four 11
+        order = torch.randperm(500, generator=torch.Generator().manual_seed(asked))[:24] + 12
+        firsts, lasts, between = order.view(3, 8).tolist()
+        middles = [10 + place % 2 for place in range(8)]
+        names = [[*name] for name in zip(firsts, middles, lasts, between, strict=True)]
+        page = [token for name in names for token in name]
+        with torch.no_grad():
+            behind = model(input_ids=torch.tensor([[*page, firsts[asked], middles[asked]]])).logits[0, -1]
+        told.append(int(behind[lasts].argmax()) == asked)
+    assert sum(told) >= 6  # of the last token alone, one in four
+
+
 def test_a_model_depends_on_its_arguments_alone_and_leaves_chance_alone() -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
