@@ -1,6 +1,7 @@
 """Rules: how one turn of an episode is played - a record and the policy's text in, the next record out.
 
-Shared by an environment and all its forks; holds nothing that changes. `ToolEnv` is the Gymnasium shell around it.
+Shared by an environment and all its forks; holds nothing that changes but which faults were told. `ToolEnv` is the
+Gymnasium shell around it.
 """
 
 import logging
@@ -49,6 +50,7 @@ class Rules:
         self.protocol = protocol
         self.limits = limits
         self.reward = reward
+        self._told: set[tuple[str, str]] = set()
         self._tool_index = {name: index for index, name in enumerate(names)}
 
     def play(self, episode: Episode, action: str) -> tuple[Episode, Messages, Span | None]:
@@ -173,7 +175,11 @@ class Rules:
         return tuple(records), states, results, used, stop
 
     def _call(self, tool: Tool, state: Any, argument: str, context: CallContext, end: float) -> ToolResult:
-        """One call; retryable faults are tried again until `end`, a tool that raises becomes a fault."""
+        """One call; retryable faults are tried again until `end`, a tool that raises becomes a fault.
+
+        The first fault of each kind is logged as a warning, an exception with its traceback: a tool that is down fails
+        at every call, and all of them are in the episodes' records.
+        """
         try:
             result = tool.call(state, argument, context)
             if not isinstance(result, ToolResult):
@@ -183,10 +189,19 @@ class Rules:
             if not isinstance(result.text, str):
                 raise TypeError(f"its text must be a str; it is {type(result.text).__name__}")
         except Exception as error:
-            _log.exception("The tool %r raised on %.200r", tool.name, argument)
+            if self._is_news(tool, type(error).__name__):
+                _log.exception("The tool %r raised on %.200r", tool.name, argument)
             message = f"The tool {tool.name} failed: {type(error).__name__}: {error}"
             return ToolResult(message, state, fault=Fault("exception", message))
+        if result.fault is not None and self._is_news(tool, result.fault.kind):
+            _log.warning("The tool %r failed (%s): %.500r", tool.name, result.fault.kind, result.fault.message)
         return result
+
+    def _is_news(self, tool: Tool, kind: str) -> bool:
+        """Whether a fault is the tool's first of its kind."""
+        known = (tool.name, kind) in self._told
+        self._told.add((tool.name, kind))
+        return not known
 
     def _retry(
         self, tool: Tool, state: Any, argument: str, context: CallContext, result: ToolResult, end: float

@@ -130,6 +130,16 @@ def test_a_tool_that_raises_is_logged_with_its_name(caplog: pytest.LogCaptureFix
     assert "boom" in caplog.text
 
 
+def test_a_fault_is_logged_once_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+    down, slow = Fault("network", "no route"), Fault("timeout", "too slow")
+    env = started(FaultyTool([down, down, slow, RuntimeError("boom"), RuntimeError("boom")]))
+    for seed in range(5):
+        env.reset(seed=seed)
+        env.step(CALL)
+    assert [line.levelname for line in caplog.records] == ["WARNING", "WARNING", "ERROR"]
+    assert "no route" in caplog.text
+
+
 def test_an_interrupt_is_passed_on_and_the_episode_stays_where_it_was() -> None:
     env = started(FaultyTool([KeyboardInterrupt(), "fine"]))
     with pytest.raises(KeyboardInterrupt):

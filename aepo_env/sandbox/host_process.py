@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .supervisor.plan import BoxPlan
 
 READY_SECONDS = 40.0
 START_SECONDS = 10.0
+_PAUSE = 10  # times what a failed start took: no more than a tenth of the time goes into them
 _SOURCE = Path(__file__).parent
 _BOOT = "import sys; sys.path.append({source!r}); from supervisor.main import main; main({descriptor}, {owner})"
 
@@ -106,20 +108,24 @@ class HostProcess:
 
 
 class SharedHost:
-    """The host for one plan in this process: starts at first use, restarts after a crash, ends with its last user."""
+    """The host for one plan in this process: starts at first use, restarts after a crash, ends with its last user.
+
+    One that cannot be started is tried again, but not at every call: these would all wait for it.
+    """
 
     def __init__(self, plan: BoxPlan, user: int | None, source: Path) -> None:
         self._plan, self._user, self._source = plan, user, source
         self._lock = threading.Lock()
         self.host: HostProcess | None = None
         self.users = 0
+        self._failure, self._again = "", 0.0  # why it could not be started, and when it is tried again
 
     def start_interpreter(self, seed: int) -> socket.socket:
         """As HostProcess.start_interpreter; one crashed host is replaced. Raises SandboxUnavailable."""
         with self._lock:
             for attempt in range(2):
                 if self.host is None:
-                    self.host = HostProcess(self._plan, self._user, self._source)
+                    self.host = self._started()
                 try:
                     return self.host.start_interpreter(seed)
                 except (Disconnected, OutOfTime) as failure:
@@ -129,6 +135,18 @@ class SharedHost:
                         reason = f"the box host died twice: {failure}"
                         raise SandboxUnavailable(f"{reason}; {ASK_DOCTOR}") from failure
             raise AssertionError("unreachable")
+
+    def _started(self) -> HostProcess:
+        """A new host. After a failure nothing is tried for ten times as long as that took."""
+        began = time.monotonic()
+        if began < self._again:
+            raise SandboxUnavailable(self._failure)
+        try:
+            return HostProcess(self._plan, self._user, self._source)
+        except SandboxUnavailable as failure:
+            now = time.monotonic()
+            self._failure, self._again = str(failure), now + _PAUSE * (now - began)
+            raise
 
     def close(self) -> None:
         with self._lock:

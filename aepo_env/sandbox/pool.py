@@ -102,7 +102,8 @@ class InterpreterPool:
     """At most `limit` live interpreters of one sandbox. Safe to use from many threads.
 
     Attributes:
-        started, forked, rebuilt, refused, evicted: how often each happened, for metrics.
+        started, forked, rebuilt, refused, evicted: how often each happened, for metrics. ended, stopped: cells at which
+            the interpreter ended, and that the clock stopped.
     """
 
     def __init__(self, sandbox: Sandbox, limit: int = DEFAULT_LIMIT) -> None:
@@ -110,7 +111,7 @@ class InterpreterPool:
             raise ValueError(f"The limit of live interpreters must be at least 1; got {limit}.")
         self.sandbox = sandbox
         self.limit = limit
-        self.started = self.forked = self.rebuilt = self.refused = self.evicted = 0
+        self.started = self.forked = self.rebuilt = self.refused = self.evicted = self.ended = self.stopped = 0
         self._live: dict[int, weakref.ref[Handle]] = {}
         self._reserved = 0  # places promised to interpreters that are being started or forked
         self._clock = 0
@@ -142,6 +143,9 @@ class InterpreterPool:
             handle.close()
             self._let_go(handle)
             raise
+        with self._changed:
+            self.ended += not result.alive
+            self.stopped += result.alive and result.status == "timeout"
         if not result.alive:
             handle.close()
             self._let_go(handle)

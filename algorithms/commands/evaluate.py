@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from algorithms.commands.lines import say
+from algorithms.commands.lines import Stopped, say
 
 HELP = "success of a run's newest policy on unseen questions"
 
@@ -21,6 +21,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     """Evaluate and print; the exit code."""
+    from algorithms.rollout.faults import ToolsFailed
     from algorithms.rollout.inputs import TokenLimits
     from algorithms.training.evaluation import evaluate, in_words
     from algorithms.training.questions import make_environment
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     try:
         tasks = env.unwrapped.tasks[: config.evaluation.questions]
         found = evaluate(policy, env, tasks, config.evaluation, limits, seed=config.seed)
+    except ToolsFailed as error:
+        raise Stopped(str(error)) from error
     finally:
         env.close()
     say(in_words(found))

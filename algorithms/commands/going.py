@@ -21,6 +21,7 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
 
     profile: look at where the time goes, see `training.profiling`.
     """
+    from algorithms.rollout.faults import ToolsFailed
     from algorithms.training.course import NotWritten, take_course
     from algorithms.training.profiling import profiled
     from algorithms.training.tracking import tracked
@@ -37,7 +38,7 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
     except BaseException as error:
         kept = directory.checkpoints.all()
         say(f"{f'kept after step {kept[0].step}' if kept else 'nothing to keep yet'}; go on with: {resume}")
-        if isinstance(error, NotWritten):
+        if isinstance(error, NotWritten | ToolsFailed):
             raise Stopped(str(error)) from error
         raise
     return 0
@@ -62,7 +63,8 @@ def closing(directory: "RunDirectory") -> None:
         told = ", ".join(f"{name} {count / asked:.2f}" for name, count in calls.items()) or "none"
         say(f"tool calls an episode, greedy, {when}: {told}")
         ends = ", ".join(f"{name} {count}" for name, count in record["greedy"]["stop_reasons"].items())
-        say(f"how episodes ended, greedy, {when}: {ends}")
+        lost = record["greedy"].get("lost", 0)
+        say(f"how episodes ended, greedy, {when}: {ends}{f', lost to faults {lost}' if lost else ''}")
     minutes = {
         name: sum(_seconds(record["seconds"]) for record in directory.records(name)) / 60
         for name in ("metrics.jsonl", "eval.jsonl")

@@ -43,9 +43,12 @@ def closing(path: Path) -> None:
     """
     from algorithms.report import page
     from algorithms.report.run_files import RunFiles
-    from algorithms.report.summary import parts_in_words, summary
+    from algorithms.report.summary import failures_in_words, parts_in_words, summary
 
-    parts = parts_in_words(summary(RunFiles.read(path)))
+    found = summary(RunFiles.read(path))
+    for sentence in failures_in_words(found):
+        say(f"WARNING  while training, {sentence}")
+    parts = parts_in_words(found)
     if parts:
         say("was each part seen to act?")
     for part in parts:

@@ -136,6 +136,9 @@ def _exploring(metrics: Sequence[Record]) -> list[Chart]:
 def _growing(metrics: Sequence[Record]) -> list[Chart]:
     rollouts = [one["rollout"] for one in metrics]
     tools = sorted({name for one in rollouts for name in one["tool_calls"]})
+    failing = [
+        {name: sum(one.get("faults", {}).get(name, {}).get("kinds", {}).values()) for name in tools} for one in rollouts
+    ]
     live = [one.get("interpreters", {}) for one in metrics]
     return [
         *_branching(metrics),
@@ -153,7 +156,12 @@ def _growing(metrics: Sequence[Record]) -> list[Chart]:
             "Tool calls",
             "a step",
             "",
-            [_line(name, [one["tool_calls"].get(name, 0) for one in rollouts]) for name in tools],
+            [_line(name, [one["tool_calls"].get(name, 0) for one in rollouts]) for name in tools]
+            + [
+                _line(f"{name}, failed", [one[name] for one in failing])
+                for name in tools
+                if any(o[name] for o in failing)
+            ],
             zero=True,
         ),
         *(

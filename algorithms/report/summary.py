@@ -42,7 +42,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
     gradient. steps_clipped: share of the steps that clipped `CLIPPED` of the tokens after the first optimiser step.
     entropy_deviation: its mean. steps_grouped: mean share of steps whose state another shares. token_share: unique
     tokens of raw ones. dead: share of questions that taught nothing.
-    audited: tokens, largest difference in nats. warnings: (step, words).
+    failed_calls: by tool. audited: tokens, largest difference in nats. warnings: (step, words).
     """
     metrics = run.metrics
     rollouts = [one["rollout"] for one in metrics]
@@ -65,6 +65,9 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "questions": questions,
         "questions_forked": sum(one["questions_forked"] for one in rollouts),
         "tool_calls": _counted(one["tool_calls"] for one in rollouts),
+        "failed_calls": _counted(
+            {tool: sum(fault["kinds"].values()) for tool, fault in one.get("faults", {}).items()} for one in rollouts
+        ),
         "interpreters": dict(interpreters),
         "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
         "clip_share": sum(shares) / len(shares) if shares else None,
@@ -88,6 +91,15 @@ def headline(found: dict[str, Any]) -> list[str]:
     """The gain in words, a sentence each for greedy and sampled."""
     names = {"greedy": "Greedy", "sampled": "Sampled (pass@1)"}
     return [f"{names[name]}: {gain_in_words(one)}." for name, one in found["gain"].items()]
+
+
+def failures_in_words(found: dict[str, Any]) -> list[str]:
+    """What tools failed at while training, a sentence a tool; nothing where none did."""
+    calls, lost = found["tool_calls"], found["lost"]["dropped"]
+    said = [
+        f"{count} of {calls.get(tool, count)} calls of {tool} failed." for tool, count in found["failed_calls"].items()
+    ]
+    return [*said, f"{lost} trajectories were lost to faults and left out."] if said or lost else []
 
 
 def gain_in_words(gain: dict[str, Any]) -> str:

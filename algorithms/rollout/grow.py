@@ -63,7 +63,7 @@ def grow(
     sampling: "Sampling | None" = None,
     deviations: Deviations | None = None,
     threads: int = 0,
-    step_seconds: float = 1_000.0,
+    step_seconds: float | None = None,
     schedule: Schedule = "logical",
     seen: Counter[str] | None = None,
 ) -> Grown:
@@ -78,12 +78,13 @@ def grow(
         limits: in tokens. sampling: how tokens are drawn; None: the engine's default.
         deviations: of the batches so far; None: this is the first.
         threads: for environments whose tools wait for others; 0 steps in place.
-        step_seconds: a step that takes longer is given up as a fault (with threads only).
+        step_seconds: a step that takes longer is given up as a fault; None: the deadlines of its calls and 100 s.
         schedule: when fork decisions fall; see `paths.Schedule`.
         seen: how often each task was grown before in this step, and counted on: one that comes again draws anew.
 
     Raises:
-        ValueError: a prompt leaves no room for a token, or an unknown schedule. RuntimeError: an audit failed.
+        ValueError: a prompt leaves no room for a token, or an unknown schedule. RuntimeError: an audit failed; as
+            ToolsFailed, calls went on not coming back.
             What an environment or an engine raises goes up. In every case all branches, environments and snapshots
             have been given back.
     """
@@ -98,8 +99,9 @@ def grow(
         limits or TokenLimits(),
         sampling,
         deviations or Deviations(),
-        Player(threads, step_seconds),
+        Player(threads),
         schedule,
+        step_seconds,
     )
     try:
         growth.run(tasks, Counter() if seen is None else seen)

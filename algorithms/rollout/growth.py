@@ -22,13 +22,23 @@ from typing import TYPE_CHECKING
 
 import aepo_env
 from aepo_env.env import ToolEnv
+from aepo_env.episode import StopReason
 from aepo_env.errors import ForkNotSupported
 from aepo_env.tasks import Task
 from algorithms.rollout.audit import check_leaf
 from algorithms.rollout.branching import EntropyUnits, entropy_level, next_streak
 from algorithms.rollout.inputs import Codec, TokenLimits
 from algorithms.rollout.paths import AnyEnv, Deviations, Level, Moment, Path, Question, Schedule, Strategy
-from algorithms.rollout.playing import Played, Player, environment_of, episode_of, scored_as_cut, state_of
+from algorithms.rollout.playing import (
+    Played,
+    Player,
+    called,
+    environment_of,
+    episode_of,
+    scored_as_cut,
+    state_of,
+    time_for,
+)
 from algorithms.rollout.records import LeafRecord, QuestionReport
 from algorithms.rollout.streams import generator, number
 from algorithms.tree import Step, TokenTree
@@ -56,10 +66,13 @@ class Growth:
         deviations: Deviations,
         player: Player,
         schedule: Schedule,
+        step_seconds: float | None,
     ) -> None:
         if not isinstance(env.unwrapped, ToolEnv):
             raise TypeError(f"An environment of aepo_env is needed; got {type(env.unwrapped).__name__}.")
-        self.stop = env.unwrapped.rules.protocol.stop
+        if step_seconds is not None and step_seconds <= 0:
+            raise ValueError(f"Expected step_seconds > 0; got {step_seconds}.")
+        self.rules, self.step_seconds = env.unwrapped.rules, step_seconds
         self.prototype = copy.deepcopy(env)
         self.prototype.close()  # without an episode, a deep copy is cheap
         self.engine, self.codec, self.strategy = engine, codec, strategy
@@ -222,7 +235,7 @@ class Growth:
         self.engine.generate(
             path.branch,
             max_tokens=min(room, self.strategy.look_ahead) if path.looks_ahead else room,
-            stop=self.stop,
+            stop=self.rules.protocol.stop,
             sampling=self.sampling,
         )
 
@@ -246,7 +259,7 @@ class Growth:
         """Give the turn to the environment; a turn that was cut ends the path instead."""
         text = self.codec.text(path.tokens)
         if path.finish in ("stop", "end"):
-            self.player.submit(path, text)
+            self.player.submit(path, text, self.step_seconds or time_for(self.rules, text))
             return
         full = path.finish == "context" or len(path.tokens) < self.limits.turn
         self._end(question, path, "max_context" if full else "max_turn_tokens", text)
@@ -268,11 +281,13 @@ class Growth:
         """What the environment said to a turn."""
         question.report.steps += 1
         if played is None:
+            question.report.note_given_up(called(self.rules, self.codec.text(path.tokens)))
             self._retry_or_drop(question, path)
             return
-        calls = [call.tool for call in played.info["calls"] if not call.refused]
-        question.report.calls.update(calls)
+        calls = question.report.note_calls(played.info["calls"])
         if not played.episode.valid:
+            if played.episode.stop_reason != StopReason.TOOL_FAULT:
+                question.report.note_judge()
             self._retry_or_drop(question, path)
             return
         self._close_turn(path)
@@ -387,6 +402,8 @@ class Growth:
         episode = episode_of(env)
         if episode.stop_reason is None:
             episode = scored_as_cut(env, cut)
+            if not episode.valid:
+                question.report.note_judge()
         if not episode.valid or episode.rewards is None:
             self._retry_or_drop(question, path)
             return

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from algorithms.rollout.faults import HANGS, JUDGE, Faults, together
+
 if TYPE_CHECKING:
-    from aepo_env.episode import Episode
+    from aepo_env.episode import CallRecord, Episode
 
 Outcome = Literal["forked", "draw", "budget", "environment"]
 
@@ -71,8 +73,8 @@ class QuestionReport:
     gap: H_root - H_tool of the probe, unscaled; None without a probe, or where it called no tool.
     calls: tools run, by name, each once however many leaves share it. steps: turns played.
     asked, read, answers: what its trajectories called (tool and argument), were told, and answered, each once.
-    retried, dropped: invalid paths that were tried again, and that were given up. unforkable: tool results at which the
-    environment could not be put aside, so that no decision was taken.
+    retried, dropped: invalid paths that were tried again, and that were given up. faults: why.
+    unforkable: tool results at which the environment could not be put aside, so that no decision was taken.
     """
 
     question: str
@@ -88,6 +90,26 @@ class QuestionReport:
     retried: int = 0
     dropped: int = 0
     unforkable: int = 0
+    faults: Faults = field(default_factory=Faults)
+
+    def note_calls(self, made: "Sequence[CallRecord]") -> list[str]:
+        """What a turn called, and how it failed; names of the tools that were run."""
+        run = [call for call in made if not call.refused]
+        self.calls.update(call.tool for call in run)
+        for call in run:
+            if call.fault is not None:
+                self.faults.note(call.tool, call.fault.kind, call.fault.message)
+        return [call.tool for call in run]
+
+    def note_given_up(self, tools: Sequence[str]) -> None:
+        """A turn whose calls did not come back."""
+        name = "+".join(tools) or JUDGE
+        self.calls.update([name] if tools else [])
+        self.faults.note(name, HANGS, "it did not come back long after its deadline")
+
+    def note_judge(self) -> None:
+        """A trajectory that could not be scored."""
+        self.faults.note(JUDGE, "unreachable", "the judge could not be reached")
 
     def note(self, episode: "Episode") -> None:
         """What a member's episode called, was told, and answered."""
@@ -102,6 +124,7 @@ def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:
     """Numbers over a batch, for a metrics file. Shares are None where there is nothing to take a share of.
 
     fork_probabilities: how many decisions had which probability, to 0.01, so that steps can be pooled.
+    faults: calls that failed, of `tool_calls`, by tool: see `faults.together`.
     """
     forks = [record for report in reports for record in report.forks]
     taken = [record.outcome == "forked" for record in forks]
@@ -119,6 +142,7 @@ def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:
         "not_forked": dict(sorted(Counter(r.outcome for r in forks if r.outcome != "forked").items())),
         "stop_reasons": dict(sorted(stops.items())),
         "tool_calls": dict(sorted(calls.items())),
+        "faults": together([report.faults for report in reports]),
         "steps": sum(report.steps for report in reports),
         "leaves": sum(len(report.leaves) for report in reports),
         "retried": sum(report.retried for report in reports),

@@ -49,6 +49,7 @@ class Interval(NamedTuple):
 class Scores:
     """Per question, in order, the share of its samples that were right; and how the episodes went.
 
+    lost: episodes that faults of tools ended, which count as not solved.
     f1: likewise the mean token F1 of its samples' answers; None where the environment does not tell it.
     """
 
@@ -56,6 +57,7 @@ class Scores:
     families: tuple[str, ...]
     stop_reasons: dict[str, int]
     tool_calls: dict[str, int]
+    lost: int = 0
     f1: NDArray[np.float64] | None = None
 
     @property
@@ -85,6 +87,7 @@ class Scores:
             "family_of": list(self.families),
             "stop_reasons": self.stop_reasons,
             "tool_calls": self.tool_calls,
+            "lost": self.lost,
             "scores": self.scores.tolist(),
             **told,
         }
@@ -116,6 +119,7 @@ def success(
     stops: Counter[str] = Counter()
     calls: Counter[str] = Counter()
     at_once = max(1, _AT_ONCE // samples)
+    lost = 0
     told = getattr(env.unwrapped.rules.reward, "tells_f1", False)
     for start in range(0, len(tasks), at_once):
         some = tasks[start : start + at_once]
@@ -130,11 +134,13 @@ def success(
         counted = summary(grown.reports)
         stops.update(counted["stop_reasons"])
         calls.update(counted["tool_calls"])
+        lost += counted["dropped"]
     return Scores(
         np.array(scores),
         tuple(task.family for task in tasks),
         dict(sorted(stops.items())),
         dict(sorted(calls.items())),
+        lost,
         np.array(overlaps) if told else None,
     )
 
@@ -186,7 +192,8 @@ def in_words(found: Evaluation) -> str:
 def _in_words(scores: Scores) -> str:
     mean, low, high = scores.interval()
     overlap = "" if scores.f1 is None else f", F1 {100 * scores.f1.mean():.1f} %"
-    return f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f}){overlap}"
+    lost = f", {scores.lost} episodes lost to faults and counted as not solved" if scores.lost else ""
+    return f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f}){overlap}{lost}"
 
 
 def evaluate(

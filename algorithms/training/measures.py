@@ -30,8 +30,8 @@ def step_metrics(
     grown_questions: int,
 ) -> dict[str, Any]:
     """Numbers of one step. success: share of trajectories whose answer is wholly right. success_deviation: standard
-    deviation over questions of their shares. entropy: mean over leaf tokens in nats. gaps: of AEPO's probes,
-    H_root - H_tool, unscaled."""
+    deviation over questions of their shares. dead_questions: that teach nothing. lost_questions: left without a
+    trajectory by faults. entropy: mean over leaf tokens in nats. gaps: of AEPO's probes, H_root - H_tool, unscaled."""
     leaves = [leaf for tree in trees for leaf in tree.leaves]
     parts: Counter[str] = Counter()
     for leaf in leaves:
@@ -51,6 +51,7 @@ def step_metrics(
         "success": success_of(trees),
         "success_deviation": success_deviation(trees),
         "dead_questions": int((~informative).sum()),
+        "lost_questions": sum(not one.leaves for one in reports),
         "entropy": 0.0 if entropies is None else float(entropies.mean()),
         "entropy_deviation": 0.0 if entropies is None or len(entropies) < 2 else float(entropies.std()),
         "policy_tokens": int(batch.unique.max()) + 1,
@@ -132,7 +133,7 @@ def solved(rewards: Mapping[str, float]) -> bool:
 class Interpreters:
     """Counts what happened to live interpreters, over all pools of an environment's tools."""
 
-    _COUNTED = ("started", "forked", "rebuilt", "refused", "evicted")
+    _COUNTED = ("started", "forked", "rebuilt", "refused", "evicted", "ended", "stopped")
 
     def __init__(self) -> None:
         self._pools: dict[int, InterpreterPool] = {}

@@ -28,6 +28,7 @@ from algorithms.policy.learner import Learner
 from algorithms.policy.loading import Policy
 from algorithms.policy.lora import adapter_state, add_adapters, load_adapter_state
 from algorithms.policy.sampling import Sampling
+from algorithms.rollout.faults import ToolsFailed, failed, in_words, together
 from algorithms.rollout.grow import grow
 from algorithms.rollout.inputs import TokenLimits
 from algorithms.rollout.paths import Deviations
@@ -212,7 +213,8 @@ class Trainer:
                 keep = self.algorithm.filter.keep(*(rewards := leaf_rewards([one.tree for one in usable])))
                 kept += [one for place, one in enumerate(usable) if bool(keep[rewards[1] == place].all())]
             if not (kept or grown_so_far):
-                raise RuntimeError(f"All trajectories of step {number + 1} were lost to faults: see the log.")
+                why = in_words(together([report.faults for report in reports]))
+                raise ToolsFailed(f"All trajectories of step {number + 1} were lost to faults: {why}.")
             if not self.algorithm.filter.asks_again(len(kept), wanted, rounds):
                 break
         return _Batch(kept or grown_so_far, grown_so_far, reports, rounds, grown_questions)
@@ -324,11 +326,13 @@ def _parts(algorithm: Algorithm) -> list[str]:
 def _line(metrics: Mapping[str, Any], steps: int, left: float) -> str:
     rollout, seconds = metrics["rollout"], metrics["seconds"]
     clipped = metrics["update"]["clip_share"]
+    failing = sum(failed(rollout).values())
+    faults = f"FAILED CALLS {failing}/{sum(rollout['tool_calls'].values())}  " if failing else ""
     return (
         f"step {metrics['step']:>3}/{steps}  success {metrics['grown_success']:.2f}  reward {metrics['reward']:+.2f}  "
         f"entropy {metrics['entropy']:.2f}  roots {metrics['roots_mean']:.1f}  forks {rollout['forks']:>3}  "
         f"clipped {100 * (clipped or 0):.1f} %  tokens {metrics['unique_tokens']}/{metrics['raw_tokens']}  "
-        f"rollout {seconds['rollout']:.1f} s  update {seconds['update']:.1f} s  left {_clock(left)}"
+        f"{faults}rollout {seconds['rollout']:.1f} s  update {seconds['update']:.1f} s  left {_clock(left)}"
     )
 
 

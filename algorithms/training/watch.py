@@ -7,12 +7,17 @@
 Left out: what must stop a run (`audits`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from algorithms.rollout.faults import failed, in_words
 
 PATIENCE = 10
 """Steps before something that never happened is worth a word, and over which shares are taken."""
 MOST_DEAD = 0.9
+MOST_FAILED, FEWEST_CALLS = 0.5, 8
+"""Share of a tool's calls whose failing is worth a word, in a step or the last `PATIENCE`, of so many calls or more."""
 LEAST_ENTROPY = 0.1
 """Of the entropy of the first steps; below it the policy hardly explores."""
 
@@ -34,16 +39,22 @@ class Watch:
     def look(self, metrics: Mapping[str, Any]) -> list[str]:
         """Warnings that this step gave rise to."""
         self._history.append(metrics)
-        new = [(kind, words) for kind, words in self._found() if kind not in self._said]
-        self._said.update(kind for kind, _ in new)
-        return [words for _, words in new]
+        new: dict[str, str] = {}
+        for kind, words in self._found():
+            if kind not in self._said:
+                new.setdefault(kind, words)
+        self._said.update(new)
+        return list(new.values())
 
     def _found(self) -> Iterator[tuple[str, str]]:
+        yield from self._failing()
+        yield from self._broken()
         if dropped := self._history[-1]["rollout"]["dropped"]:
+            why = in_words(self._history[-1]["rollout"].get("faults", {}))
             yield (
                 "dropped",
-                f"{dropped} trajectories were lost to faults of tools or judges, twice each, and left out: "
-                "the log has the faults.",
+                f"{dropped} trajectories were lost to faults of tools or judges, twice each, and left out"
+                f"{f': {why}' if why else ''}.",
             )
         now = self._history[-1]
         if now["questions"] < now.get("wanted_questions", 0) and now.get("rounds", 1) > 1:
@@ -59,6 +70,43 @@ class Watch:
         yield from self._collapsed()
         yield from self._uncalled()
         yield from self._idle_parts()
+
+    def _failing(self) -> Iterator[tuple[str, str]]:
+        """Tools that fail rather than not."""
+        for rollouts, when in self._windows():
+            called, failing = _sums(one["tool_calls"] for one in rollouts), _sums(map(failed, rollouts))
+            for tool, count in failing.items():
+                calls = called.get(tool, 0)
+                if calls >= FEWEST_CALLS and count > MOST_FAILED * calls:
+                    said = next(one["faults"][tool]["words"] for one in rollouts if tool in one.get("faults", {}))
+                    yield (
+                        f"failing {tool}",
+                        f"{count} of {calls} calls of the tool {tool!r} failed {when} ({said}). Trajectories that it "
+                        "fails are left out, so that what is trained on are those that do without it: mend the tool.",
+                    )
+
+    def _broken(self) -> Iterator[tuple[str, str]]:
+        """Interpreters that end, or that the clock stops, at most calls."""
+        for steps, when in self._windows(lambda one: one):
+            cells = _sums(one.get("interpreters", {}) for one in steps)
+            ended, stopped = cells.get("ended", 0), cells.get("stopped", 0)
+            calls = sum(one["rollout"]["tool_calls"].get("python", 0) for one in steps)
+            if calls >= FEWEST_CALLS and ended + stopped > MOST_FAILED * calls:
+                yield (
+                    "broken interpreters",
+                    f"Of {calls} calls of the tool 'python' {when}, {ended} ended the interpreter and {stopped} were "
+                    "stopped by the clock: look into traces/ whether the code or the machine does that.",
+                )
+
+    def _windows(
+        self, of: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda one: one["rollout"]
+    ) -> list[tuple[list[Mapping[str, Any]], str]]:
+        """The last step, and the last few, with what they are called."""
+        recent = [of(one) for one in self._history[-PATIENCE:]]
+        return [
+            (recent[-1:], "in this step"),
+            (recent, f"in the last {len(recent)} steps" if len(recent) > 1 else "in this step"),
+        ]
 
     def _dead(self) -> Iterator[tuple[str, str]]:
         recent = self._history[-PATIENCE:]
@@ -119,3 +167,10 @@ class Watch:
                 f"No two steps of a question were taken from the same state {steps}: comparing steps never acted.",
             )
         yield from ((part, words) for part, (is_idle, words) in idle.items() if is_idle and part in self._parts)
+
+
+def _sums(each: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for one in each:
+        total.update(one)
+    return total

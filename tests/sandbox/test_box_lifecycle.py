@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import aepo_env.sandbox.host_process as host_process
 import aepo_env.sandbox.machine as machine
 from aepo_env.sandbox import BoxLimits, ForkRefused, Guarantee, LocalBox, SandboxLost, SandboxUnavailable
 from aepo_env.sandbox.machine import find_bubblewrap
@@ -402,3 +403,22 @@ def test_guarantees_name_every_promise() -> None:
         promised = box.guarantees()
     assert set(promised) == {"network", "files", "memory", "cpu", "processes", "output", "secrets"}
     assert set(promised.values()) == {Guarantee.ENFORCED}
+
+
+def test_a_box_that_takes_long_to_fail_is_not_waited_for_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def fail(*_: object) -> None:
+        tried.append(time.monotonic())
+        time.sleep(0.1)
+        raise SandboxUnavailable("the box host did not start")
+
+    monkeypatch.setattr(host_process, "HostProcess", fail)
+    with contextlib.closing(LocalBox(packages=())) as box:
+        began = time.monotonic()
+        while len(tried) < 2:
+            assert time.monotonic() - began < 10
+            with pytest.raises(SandboxUnavailable, match="the box host did not start"):
+                box.start(0)
+            time.sleep(0.001)
+    assert tried[1] - tried[0] > 1.0

@@ -226,7 +226,7 @@ def test_interpreters_are_counted_from_when_they_are_watched() -> None:
     counted = Interpreters()
     counted.watch(inner.rules.tools)
     counted.watch(inner.rules.tools)
-    nothing = dict.fromkeys(("started", "forked", "rebuilt", "refused", "evicted"), 0)
+    nothing = dict.fromkeys(("started", "forked", "rebuilt", "refused", "evicted", "ended", "stopped"), 0)
     assert counted.since_last() == nothing
     env.reset(seed=0)
     observation, *_ = env.step("<python>x = 20; print(x + 1)</python>")

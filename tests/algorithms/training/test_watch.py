@@ -66,6 +66,45 @@ def test_a_warning_comes_once_for_its_reason_alone(changes: dict[str, Any], word
     assert words in said
 
 
+def fault(count: int) -> dict[str, Any]:
+    return {"search": {"kinds": {"timeout": count - 1, "network": 1}, "words": "no route"}}
+
+
+def test_a_tool_that_fails_is_told_at_once_where_calls_are_many_and_later_where_they_are_few() -> None:
+    ((when, said),) = heard(steps(rollout__tool_calls={"search": 9, "python": 1}, rollout__faults=fault(5)))
+    assert when == 1
+    assert "5 of 9 calls of the tool 'search' failed in this step (no route)" in said
+    few = steps(rollout__tool_calls={"search": 3, "python": 1}, rollout__faults=fault(2))
+    ((when, said),) = heard(few)
+    assert when == 3
+    assert "6 of 9 calls of the tool 'search' failed in the last 3 steps" in said
+
+
+def test_a_tool_that_fails_now_and_then_is_not_told() -> None:
+    assert heard(steps(rollout__tool_calls={"search": 10, "python": 1}, rollout__faults=fault(5))) == []
+    one_bad = steps(1, rollout__tool_calls={"search": 7, "python": 1}, rollout__faults=fault(7))
+    assert heard([*steps(9), *one_bad, *steps(9)]) == []
+
+
+def test_a_tool_that_dies_late_is_told_in_that_step() -> None:
+    dead = steps(3, rollout__tool_calls={"search": 8, "python": 1}, rollout__faults=fault(8))
+    ((when, _),) = heard([*steps(30), *dead])
+    assert when == 31
+
+
+def test_interpreters_that_end_or_are_stopped_at_most_calls_are_told() -> None:
+    many = {"search": 5, "python": 10}
+    ((when, said),) = heard(steps(rollout__tool_calls=many, interpreters={"ended": 4, "stopped": 2}))
+    assert when == 1
+    assert "Of 10 calls of the tool 'python' in this step, 4 ended the interpreter and 2 were stopped" in said
+    assert heard(steps(rollout__tool_calls=many, interpreters={"ended": 3, "stopped": 2})) == []
+
+
+def test_what_was_lost_says_why() -> None:
+    ((_, said),) = heard(steps(rollout__dropped=2, rollout__tool_calls={"search": 9, "python": 1}, rollout__faults=fault(3)))
+    assert "search, 3 times (no route)" in said
+
+
 def test_both_tools_are_named_when_neither_is_called() -> None:
     said = [words for _, words in heard(steps(rollout__tool_calls={}))]
     assert ["'search'" in said[0], "'python'" in said[1], len(said)] == [True, True, 2]
