@@ -90,19 +90,8 @@ def grow(
     """
     if schedule not in get_args(Schedule):
         raise ValueError(f"Unknown schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}.")
-    growth = Growth(
-        env,
-        engine,
-        codec,
-        strategy,
-        (seed, step),
-        limits or TokenLimits(),
-        sampling,
-        deviations or Deviations(),
-        Player(threads),
-        schedule,
-        step_seconds,
-    )
+    given = (limits or TokenLimits(), sampling, deviations or Deviations(), Player(threads), schedule, step_seconds)
+    growth = Growth(env, engine, codec, strategy, (seed, step), *given)
     try:
         growth.run(tasks, Counter() if seen is None else seen)
     finally:

@@ -153,6 +153,7 @@ class Trainer:
         grown_trees = [one.tree for one in grown.grown]
         metrics |= {
             "wanted_questions": self.config.questions,
+            "masked_leaves": int((batch.mask & ~self.algorithm.trained(batch)).any(dim=-1).sum()),
             "parts": _parts(self.algorithm),
             "grown_success": success_of(grown_trees),  # a filter keeps questions by their success
             "grown_success_deviation": success_deviation(grown_trees),

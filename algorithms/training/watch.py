@@ -67,6 +67,7 @@ class Watch:
         if len(self._history) < PATIENCE:
             return
         yield from self._dead()
+        yield from self._standing_still()
         yield from self._collapsed()
         yield from self._uncalled()
         yield from self._idle_parts()
@@ -117,6 +118,18 @@ class Watch:
                 f"{share:.0%} of the questions of the last {PATIENCE} steps gave all their trajectories the same "
                 "reward and taught nothing: take easier or harder questions, or a larger budget.",
             )
+
+    def _standing_still(self) -> Iterator[tuple[str, str]]:
+        recent = self._history[-PATIENCE:]
+        masked, leaves = (sum(one.get(name, 0) for one in recent) for name in ("masked_leaves", "leaves"))
+        if masked > MOST_DEAD * leaves:
+            yield (
+                "masked",
+                f"{masked} of {leaves} trajectories of the last {PATIENCE} steps were masked as too long and taught "
+                "nothing: raise turn_tokens and total_tokens, or say mask_too_long=no.",
+            )
+        if not any(one["update"].get("optimiser_steps", 1) for one in recent):
+            yield ("no steps", f"No optimiser step was made in the last {PATIENCE} steps: nothing was learned.")
 
     def _collapsed(self) -> Iterator[tuple[str, str]]:
         first = sum(one["entropy"] for one in self._history[:5]) / 5

@@ -101,7 +101,9 @@ def test_interpreters_that_end_or_are_stopped_at_most_calls_are_told() -> None:
 
 
 def test_what_was_lost_says_why() -> None:
-    ((_, said),) = heard(steps(rollout__dropped=2, rollout__tool_calls={"search": 9, "python": 1}, rollout__faults=fault(3)))
+    ((_, said),) = heard(
+        steps(rollout__dropped=2, rollout__tool_calls={"search": 9, "python": 1}, rollout__faults=fault(3))
+    )
     assert "search, 3 times (no route)" in said
 
 
