@@ -32,6 +32,7 @@ class Cell(NamedTuple):
     """line: of `algorithms.run`, without the run directory. digest: of all that decides the result.
 
     steps: of the run. environment, model: their names. folder: where the run is or will be.
+    start: a digest of what decides the evaluation before training, which cells of one start share.
     """
 
     contender: Contender
@@ -42,6 +43,7 @@ class Cell(NamedTuple):
     environment: str
     model: str
     folder: Path
+    start: str = ""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], 
         ValueError: what a training command would refuse of a contender's line, before anything is trained.
     """
     from algorithms.commands.train import checked
+    from algorithms.training.starts import start_digest
 
     lines = [(*one.words, *shared) for one in found]
     configs = [_configuration(one, line) for one, line in zip(found, lines, strict=True)]
@@ -75,7 +78,8 @@ def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], 
             name = f"{re.sub(r'[^A-Za-z0-9+.=-]', '_', one.label)}-seed{seed}-{digest[:8]}"
             line = (*words, "--seed", str(seed))
             folder = out / "cells" / name
-            made.append(Cell(one, seed, line, digest, config.steps, config.environment.name, config.model, folder))
+            names = config.environment.name, config.model
+            made.append(Cell(one, seed, line, digest, config.steps, *names, folder, start_digest(config)))
     return made
 
 
@@ -103,3 +107,15 @@ def _configuration(one: Contender, line: Sequence[str]) -> "RunConfig":
     except ValueError as error:
         raise ValueError(f"{one.label}: {error}") from error
     return config
+
+
+def measured_start(cell: Cell, cells: Sequence[Cell]) -> Path | None:
+    """A run of these cells that has measured what this one would before training, on this machine; None without one."""
+    from algorithms.training.run_directory import RunDirectory
+
+    for other in cells:
+        if other.start == cell.start and other.folder != cell.folder and (other.folder / "config.yaml").is_file():
+            run = RunDirectory(other.folder)
+            if run.evaluation("before") is not None and not run.differences():
+                return other.folder
+    return None

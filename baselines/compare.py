@@ -6,9 +6,14 @@
     python -m baselines.compare grpo --grid loss.high=0.2,0.28 --seeds 5           # one setting
     python -m baselines.compare --ablate aepo --seeds 5                            # AEPO without each of its parts
 
+    python -m baselines.compare all --seeds 1 --steps 30                           # every algorithm
+    python -m baselines.compare --report --records FILE                            # table and page of records alone
+
 Every contender and seed is a cell: an ordinary run below OUT/cells, trained in a process of its own on one thread.
 Stopped or killed at any moment, the same command goes on; finished cells are kept and never repeated. In the end there
-are OUT/results.jsonl (a line a cell, from which all else is made), OUT/table.md and OUT/compare.html.
+are OUT/results.jsonl (a line a cell, from which all else is made; --records keeps it elsewhere, under version control
+for example, and goes on from it on any machine), OUT/table.md and OUT/compare.html. What cells of one start measure
+before training is measured once.
 
 Options that are not listed here under "comparison" are those of `python -m algorithms.run` and hold for all cells.
 Exit code: 0 all cells are finished, 1 some failed, 2 a mistake on the line.
@@ -27,7 +32,7 @@ from aepo_env.files import InUse, only_one
 from algorithms.commands.configuration import add_options
 from algorithms.commands.ending import Parser, ended, lacking, terminable
 from algorithms.commands.lines import number, say, whole
-from baselines.cells import Cell, all_cells
+from baselines.cells import Cell, all_cells, measured_start
 from baselines.contenders import Contender, contenders
 
 _UNITS = ("rollouts", "tokens", "tool-calls", "seconds")
@@ -47,6 +52,7 @@ _OURS = {
     "out",
     "report",
     "agents",
+    "records",
     "variant",
 }
 _REFUSED = {"seed": "--seeds N takes the seeds 0 to N - 1", "shuffled_rewards": "it is a control of one run"}
@@ -73,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "algorithms",
         nargs="*",
         metavar="ALGO",
-        help="NAME, NAME:VARIANT or LABEL=NAME (default: AEPO and seven others)",
+        help="NAME, NAME:VARIANT or LABEL=NAME; all: every one (default: AEPO and seven others)",
     )
     ours.add_argument("--seeds", type=whole, default=3, metavar="N", help="trainings of each contender (default: 3)")
     ours.add_argument("--grid", action="append", default=[], metavar="NAME=V,V", help="cross contenders with settings")
@@ -87,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     ours.add_argument("--cell-minutes", type=number, default=120.0, help="the most one cell may take (default: 120)")
     ours.add_argument("--out", help="where results go (default: runs/compare-ENV-PRESET)")
+    ours.add_argument("--records", metavar="FILE", help="where a line a cell is kept (default: OUT/results.jsonl)")
     ours.add_argument("--agents", metavar="FILE", help="results of baselines.agents, to stand in the same tables")
     ours.add_argument("--report", action="store_true", help="train nothing: write table and page of what is finished")
     add_options(parser)
@@ -97,16 +104,29 @@ def _compare(options: argparse.Namespace, given: Sequence[str]) -> int:
     found = _contenders(options)
     preset, environment = options.preset or "quick", options.env or "web"
     out = Path(options.out or f"runs/compare-{environment}-{preset}")
-    cells = all_cells(found, seeds=options.seeds, shared=_shared(options, preset, environment), out=out)
-    from baselines.records import Results
+    from baselines.records import Results, cells_of
     from baselines.statistics import scipy_stats
 
     scipy_stats()  # that it lacks is better said before training than after
-    with _only_one(out), terminable():
-        results = Results(out / "results.jsonl")
+    file = Path(options.records or out / "results.jsonl")
+    if _of_records_alone(options):
+        cells = cells_of(Results(file).found, out)
+    else:
+        cells = all_cells(found, seeds=options.seeds, shared=_shared(options, preset, environment), out=out)
+    with _only_one("--out", out, out / "lock"), _only_one("--records", file.parent, _lock_of(file)), terminable():
+        results = Results(file)
         failed = {} if options.report else _train(cells, results, options, out)
         _write(cells, results.found, options, out, failed, ["python", "-m", "baselines.compare", *given])
     return 1 if failed else 0
+
+
+def _of_records_alone(options: argparse.Namespace) -> bool:
+    """Whether a page is asked for of whatever cells a file of records has."""
+    return bool(options.report and options.records and not (options.algorithms or options.ablate or options.grid))
+
+
+def _lock_of(records: Path) -> Path:
+    return records.with_name(f"{records.name}.lock")
 
 
 def _contenders(options: argparse.Namespace) -> list[Contender]:
@@ -122,7 +142,7 @@ def _contenders(options: argparse.Namespace) -> list[Contender]:
         if getattr(options, name):
             raise ValueError(f"--{name.replace('_', '-')} is not for comparisons: {why}.")
     found = contenders(options.algorithms, variant=options.variant, grid=options.grid, ablate=options.ablate)
-    if options.against and options.against not in [one.label for one in found]:
+    if options.against and not _of_records_alone(options) and options.against not in [one.label for one in found]:
         raise ValueError(
             f"--against {options.against} is none of the contenders: {', '.join(one.label for one in found)}."
         )
@@ -175,8 +195,12 @@ def _train(cells: Sequence[Cell], results: Any, options: argparse.Namespace, out
         before, after = (100 * sum(at["greedy"]) / len(at["greedy"]) for at in (one["curve"][0], one["curve"][-1]))
         say(f"done     {cell.words}: greedy {before:.1f} % before, {after:.1f} % after training, {seconds:.0f} s")
 
+    def more(cell: Cell) -> Sequence[str]:
+        measured = measured_start(cell, cells)
+        return () if measured is None else ("--before", str(measured))
+
     jobs = {"jobs": options.jobs, "minutes": options.cell_minutes, "logs": out / "logs"}
-    return run_cells(waiting, say=say, finished=finished, **jobs)
+    return run_cells(waiting, say=say, finished=finished, more=more, **jobs)
 
 
 def _cold_start(environment: str) -> None:
@@ -208,7 +232,7 @@ def _write(
         return
     finished = [records[cell.name] for cell in cells if cell.name in records]
     if options.agents and finished:
-        seeds, families = range(options.seeds), finished[0]["families"]
+        seeds, families = sorted({cell.seed for cell in cells}), finished[0]["families"]
         where = {"environment": cells[0].environment, "families": families, "out": out}
         others, theirs = untrained(Path(options.agents), seeds=seeds, **where)
         cells, records = [*cells, *others], {**records, **theirs}
@@ -216,28 +240,28 @@ def _write(
     page.put(out / "table.md", table(found))
     page.put(out / "compare.html", page.html_of(found, line))
     say("")
-    for one in found["conclusions"]:
+    for one in [*found["conclusions"], *found["starts"]]:
         say(one)
     say("what cannot be concluded:")
     for one in found["limits"]:
         say(f"  {one}")
     say(
         f"open {out / 'compare.html'} in a browser; as Markdown: {out / 'table.md'}; "
-        f"all numbers: {out / 'results.jsonl'}"
+        f"all numbers: {options.records or out / 'results.jsonl'}"
     )
 
 
 @contextmanager
-def _only_one(out: Path) -> Iterator[None]:
+def _only_one(option: str, folder: Path, lock: Path) -> Iterator[None]:
     """Keep a second comparison from writing into the same folder."""
     with ExitStack() as stack:
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(only_one(out / "lock"))
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_one(lock))
         except InUse:
-            raise ValueError(f"A comparison is at work in {out}: wait for it, or give another --out.") from None
+            raise ValueError(f"A comparison is at work in {folder}: wait for it, or give another {option}.") from None
         except OSError as error:
-            raise ValueError(f"--out {out} cannot be written ({error.strerror}): choose another.") from error
+            raise ValueError(f"{option} {folder} cannot be written ({error.strerror}): choose another.") from error
         yield
 
 

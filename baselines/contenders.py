@@ -2,7 +2,8 @@
 
     contenders(["aepo", "aepo:official", "mine=grpo"], grid=["loss.high=0.2,0.28"], ablate=None)
 
-`NAME`, `NAME:VARIANT`, or `LABEL=NAME[:VARIANT]`; every one of them is crossed with every combination of the grid.
+`NAME`, `NAME:VARIANT`, `LABEL=NAME[:VARIANT]`, or `all` for every algorithm there is; every one of them is crossed with
+every combination of the grid.
 """
 
 import itertools
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from aepo_env.text import did_you_mean
 from algorithms.names import NAMES
 from baselines.suite import ABLATIONS, SUITE
+
+ALL = "all"
+"""Every algorithm, in the order of `algorithms.names`."""
 
 _SPELLING = re.compile(r"(?:(?P<label>[^=]+)=)?(?P<name>[^:=]+)(?::(?P<variant>[^:=]+))?")
 _LABEL = re.compile(r"[\w+. -]{1,60}")
@@ -42,7 +46,8 @@ def contenders(
     Raises:
         ValueError: an unknown algorithm, a grid that cannot be read, or two contenders of one name.
     """
-    found = [_named(one, variant) for one in (names or ([] if ablate else SUITE))]
+    named = [name for one in names for name in (NAMES if one == ALL else (one,))]
+    found = [_named(one, variant) for one in (named or ([] if ablate else SUITE))]
     if ablate is not None:
         if ablate not in ABLATIONS:
             raise ValueError(

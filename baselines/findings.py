@@ -78,7 +78,19 @@ def findings(
         "missing": [label for label in dict.fromkeys(one.contender.label for one in cells) if label not in by_label],
         "cells": [_cell(cell, records.get(cell.name), (failed or {}).get(cell.name), field, budget) for cell in cells],
     }
-    return found | {"conclusions": words.conclusions(found), "limits": words.limits(found)}
+    found["unlike"] = sorted({name for name, values in _machines(finished, records).items() if len(values) > 1})
+    found["lost"] = sum(records[cell.name].get("lost", 0) for cell in finished)
+    told = {"conclusions": words.conclusions(found), "limits": words.limits(found), "starts": words.starts(found)}
+    return found | told
+
+
+def _machines(cells: Sequence[Cell], records: Mapping[str, Record]) -> dict[str, set[str]]:
+    """What the runs' machines and versions were called, by what they say of themselves."""
+    named: dict[str, set[str]] = {}
+    for cell in cells:
+        for name, value in records[cell.name]["versions"].items():
+            named.setdefault(name, set()).add(str(value))
+    return named
 
 
 def point(record: Record, field: str, budget: float) -> dict[str, Any]:
@@ -114,6 +126,7 @@ def _contender(label: str, records: list[Record], field: str, budget: float, fam
         "before": float(before.mean()),
         "gain": None if gain is None else [gain.difference, gain.low, gain.high],
         "end": float(end.mean()),
+        "since_start": _since_start(records),
         "sampled": None if None in sampled else _plain(mean(np.array(sampled, np.float64), families)),
         "families": {
             name: float(scores[:, [one == name for one in families]].mean()) for name in sorted(set(families))
@@ -126,6 +139,29 @@ def _contender(label: str, records: list[Record], field: str, budget: float, fam
         "curve": _curve(records, families),
         "versus": None,
     }
+
+
+def _since_start(records: list[Record]) -> dict[str, Any]:
+    """Whole runs against their own starts: by kind of answer, before, after and the difference with its interval.
+
+    verdict: "improved" or "below" where an interval leaves 0 out, "no change shown" where none does, "mixed" where two
+    leave it out on different sides.
+    """
+    found: dict[str, Any] = {}
+    for kind in ("greedy", "sampled"):
+        ends = [(one["curve"][0][kind], one["curve"][-1][kind]) for one in records if len(one["curve"]) > 1]
+        if ends and not any(part is None or len(part) < 2 for pair in ends for part in pair):
+            before, after = (np.array(part, np.float64) for part in zip(*ends, strict=True))
+            gain = paired(after, before)
+            found[kind] = {
+                "before": float(before.mean()),
+                "after": float(after.mean()),
+                "gain": [gain.difference, gain.low, gain.high],
+            }
+    up = any(one["gain"][1] > 0 for one in found.values())
+    down = any(one["gain"][2] < 0 for one in found.values())
+    words_of = {(True, True): "mixed", (True, False): "improved", (False, True): "below"}
+    return found | {"verdict": words_of.get((up, down), "no change shown") if found else None}
 
 
 def _curve(records: list[Record], families: list[str]) -> list[Found]:

@@ -1,6 +1,6 @@
 """Records: what is kept of each finished cell, a line each in results.jsonl, from which everything is computed again.
 
-    results = Results(out / "results.jsonl")
+    results = Results(out / "results.jsonl")           # or any other file, to be kept under version control
     results.add(record(cell))             # written aside and renamed: a line is there, or it is not
     results.found[cell.name]["curve"]
 
@@ -11,7 +11,8 @@ another machine, still count and are not repeated. Its fields:
     families: of the questions evaluated, in their order.
     curve: the evaluations, by step; each with what was used so far (`USED`) and the score of every question, greedy
         and, before and after training, sampled (None elsewhere).
-    used: in the whole run. evaluation_seconds: beside it.
+    used: in the whole run. evaluation_seconds: beside it. before_of: the cell that measured the evaluation before
+        training, where this one shares it; else None. lost: episodes that faults took from its evaluations.
     diversity: means over the steps: see `DIVERSITY`.
     line: the command. versions: of the machine and of what it ran.
 """
@@ -22,8 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from aepo_env.files import write_whole
+from algorithms.names import NAMES
 from algorithms.report.run_files import RunFiles
 from baselines.cells import Cell
+from baselines.contenders import Contender
+from baselines.suite import SUITE
 
 VERSION = 1
 
@@ -75,6 +79,8 @@ def record(cell: Cell) -> Record:
         ],
         "used": used[-1],
         "evaluation_seconds": round(sum(one["seconds"] for one in files.evaluations), 2),
+        "before_of": next((one["taken_from"] for one in files.evaluations if "taken_from" in one), None),
+        "lost": sum(one.get(kind, {}).get("lost", 0) for one in files.evaluations for kind in ("greedy", "sampled")),
         "diversity": _diversity(files.metrics),
         "line": ["python", "-m", "algorithms.run", *cell.line],
         "versions": files.environment,
@@ -114,8 +120,33 @@ def _scores(evaluation: Mapping[str, Any]) -> list[float]:
     return [int(score) if score == int(score) else score for score in evaluation["scores"]]
 
 
+def cells_of(records: Mapping[str, Record], out: Path) -> list[Cell]:
+    """The cells that records are of, AEPO and its suite first: for a page of records alone, without the line."""
+    order = [*SUITE, *(name for name in NAMES if name not in SUITE)]
+
+    def place(one: Record) -> tuple[int, int, int, str]:
+        first = order.index(one["algorithm"]) if one["algorithm"] in order else len(order)
+        return one["seed"], first, one["label"] != one["algorithm"], one["label"]
+
+    return [
+        Cell(
+            Contender(
+                one["label"], one["algorithm"], None if one["variant"] == "paper" else one["variant"], one["settings"]
+            ),
+            one["seed"],
+            tuple(one["line"][3:]),
+            one["identity"],
+            one["steps"],
+            one["environment"],
+            one["model"],
+            out / "cells" / one["cell"],
+        )
+        for one in sorted(records.values(), key=place)
+    ]
+
+
 class Results:
-    """results.jsonl. One process writes at a time: the caller sees to it.
+    """results.jsonl, or a file of another name. One process writes at a time: the caller sees to it.
 
     Attributes:
         found: records by their cells' names.

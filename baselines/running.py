@@ -42,12 +42,14 @@ def run_cells(
     logs: Path,
     say: Say,
     finished: Callable[[Cell, float], None],
+    more: Callable[[Cell], Sequence[str]] = lambda _: (),
 ) -> dict[str, str]:
     """Run all; for those that failed, by name, why.
 
     Args:
         jobs: at once. minutes: the most that a try of one cell may take.
         finished: is called with each cell that ended well and its seconds; a ValueError of it fails the cell.
+        more: words for a cell's line that are known when it begins, and decide nothing.
 
     Interrupted (KeyboardInterrupt), it lets the cells save and end before it goes.
     """
@@ -59,7 +61,8 @@ def run_cells(
     try:
         while waiting or working:
             while waiting and len(working) < jobs:
-                working.append(_start(*waiting.popleft(), logs))
+                cell, tries = waiting.popleft()
+                working.append(_start(cell, tries, logs, more(cell)))
             time.sleep(_POLL)
             for job in [one for one in working if _has_ended(one, minutes)]:
                 working.remove(job)
@@ -78,19 +81,19 @@ def run_cells(
     return failed
 
 
-def command(cell: Cell) -> list[str]:
+def command(cell: Cell, more: Sequence[str] = ()) -> list[str]:
     """The words that begin a cell's run, or go on with it."""
     goes_on = (cell.folder / "config.yaml").is_file()
-    line = ["resume", str(cell.folder)] if goes_on else [*cell.line, "--run-dir", str(cell.folder)]
+    line = ["resume", str(cell.folder)] if goes_on else [*cell.line, *more, "--run-dir", str(cell.folder)]
     return [sys.executable, "-m", "baselines.cell_process", str(os.getpid()), *line]
 
 
-def _start(cell: Cell, tries: int, logs: Path) -> _Job:
+def _start(cell: Cell, tries: int, logs: Path, more: Sequence[str]) -> _Job:
     own = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     own["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
     with _log(logs, cell).open("ab") as log:
         process = subprocess.Popen(
-            command(cell),
+            command(cell, more),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""table.md: a comparison as Markdown: scores, differences, kinds of task, cost, diversity, and what can be concluded.
+"""table.md: a comparison as Markdown: scores, differences, starts and ends, kinds of task, cost, diversity, in words.
 
 (out / "table.md").write_text(table(found))
 """
@@ -21,6 +21,7 @@ def table(found: Mapping[str, Any]) -> str:
         "",
         *_scores(found),
         "",
+        *_starts(found),
         "What can be concluded:",
         "",
         *(f"- {one}" for one in found["conclusions"]),
@@ -82,6 +83,27 @@ def _scores(found: Mapping[str, Any]) -> list[str]:
             ]
         )
     return _rows(heads, rows)
+
+
+def _starts(found: Mapping[str, Any]) -> list[str]:
+    """Whole runs against their own starts."""
+    trained = [one for one in found["contenders"] if one["since_start"]["verdict"] is not None]
+    if not trained:
+        return []
+    rows = []
+    for one in trained:
+        row = [one["label"]]
+        for kind in ("greedy", "sampled"):
+            part = one["since_start"].get(kind)
+            if part is None:
+                row += ["", "", ""]
+            else:
+                gained = f"{points(part['gain'][0])} ({span(*part['gain'][1:])})"
+                row += [_percent(part["before"]), _percent(part["after"]), gained]
+        rows.append([*row, one["since_start"]["verdict"]])
+    heads = ["", "start, greedy %", "end %", "gained", "start, sampled %", "end %", "gained", "verdict"]
+    told = [f"- {one}" for one in found["starts"]]
+    return ["Whole runs against their own starts:", "", *_rows(heads, rows), "", *told, ""]
 
 
 def _cost(contenders: Sequence[Mapping[str, Any]]) -> list[str]:

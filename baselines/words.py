@@ -2,6 +2,7 @@
 
     conclusions(found)          # of `findings.findings`; one sentence on the whole, one on each contender
     limits(found)
+    starts(found)               # each against its own start
     verdict(contender, "aepo")  # one contender against the reference
 
 Differences are in points: hundredths of the questions.
@@ -91,6 +92,34 @@ def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
     return f"Shown to have learned: {', '.join(learned)}; not the others (points gained: {gains})."
 
 
+def starts(found: Mapping[str, Any]) -> list[str]:
+    """How whole runs ended against their own starts; nothing where none was trained."""
+    by_verdict: dict[str, list[str]] = {}
+    for one in found["contenders"]:
+        if one["since_start"]["verdict"] is not None:
+            by_verdict.setdefault(one["since_start"]["verdict"], []).append(one["label"])
+    if not by_verdict:
+        return []
+    said = {
+        "improved": "Improved on its start, beyond the interval",
+        "no change shown": "No change shown",
+        "below": "Ended below its start, beyond the interval",
+        "mixed": "Better in one kind of answer and worse in the other",
+    }
+    told = [
+        f"{words}: {_listed(by_verdict[name]) if name in by_verdict else 'none'}."
+        for name, words in said.items()
+        if name in by_verdict or name in ("improved", "below")
+    ]
+    count = sum(len(labels) for labels in by_verdict.values())
+    over = "questions alone, of one training each" if found["seeds"] < 2 else "seeds and questions"
+    told.append(
+        f"Each interval is of one contender by itself, over {over}: of {count} that changed nothing, about "
+        f"{100 * LEVEL:.0f} in a hundred would still seem to have, in either direction."
+    )
+    return told
+
+
 def limits(found: Mapping[str, Any]) -> list[str]:
     """What cannot be concluded, and under which conditions all the rest holds."""
     said = []
@@ -124,6 +153,12 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     short = [one["label"] for one in found["contenders"] if len(one["seeds"]) < found["asked"]]
     if short:
         said.append(f"Not all seeds are finished of {', '.join(short)}: they are compared over those that are.")
+    if found["unlike"]:
+        said.append(
+            f"The runs were made on machines that differ ({', '.join(found['unlike'])}), which may change figures."
+        )
+    if found["lost"]:
+        said.append(f"Faults of tools took {found['lost']} episodes from the evaluations; they count as not solved.")
     if found["missing"]:
         said.append(f"Left out, because no run of theirs is finished: {', '.join(found['missing'])}.")
     return said

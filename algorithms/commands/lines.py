@@ -50,7 +50,8 @@ def command(line: Sequence[str]) -> str:
 
 def again(line: Sequence[str], *, algorithm: str | None = None, seed: int | None = None) -> list[str]:
     """The given line with another algorithm or seed, in a run directory of its own."""
-    kept, changed = [], ("--run-dir",) if seed is None else ("--run-dir", "--seed")
+    own = ("--run-dir", "--before")  # of one run alone
+    kept, changed = [], own if seed is None else (*own, "--seed")
     words = iter(line[1:])
     for word in words:
         if word in changed:

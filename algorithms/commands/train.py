@@ -28,6 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
     around = parser.add_argument_group("around the run")
     around.add_argument("--run-dir", help="where results go (default: runs/ALGORITHM-ENV-seedN)")
+    around.add_argument("--before", metavar="RUN", help="take the evaluation before training from a run of equal start")
     around.add_argument("--dry-run", action="store_true", help="print the configuration and what it will take; no more")
     around.add_argument("--profile", action="store_true", help="where the time goes, printed and in profile.txt")
 
@@ -49,9 +50,13 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     if options.dry_run:
         return _dry_run(config)
     from algorithms.training.run_directory import RunDirectory
+    from algorithms.training.starts import evaluation_of_start
 
+    before = None if options.before is None else evaluation_of_start(config, RunDirectory(options.before))
     directory = RunDirectory.create(where, config, shlex.join(["python", "-m", "algorithms.run", *line]))
     try:
+        if before is not None:
+            directory.give_before(before)
         return go_on(directory, profile=options.profile)
     except ValueError:
         directory.discard()

@@ -78,12 +78,22 @@ def _unlike(directory: RunDirectory, config: RunConfig) -> list[str]:
 
 def _go(trainer: Trainer, directory: RunDirectory, say: Say) -> None:
     if directory.evaluation("before") is None:
-        say(f"before   {in_words(trainer.evaluate('before'))}")
+        say(f"before   {_before(trainer, directory)}")
     trainer.save_if_due()
     trainer.train()
     trainer.save()
     if directory.evaluation("after", trainer.done) is None:
         say(f"after    {in_words(trainer.evaluate('after'))}")
+
+
+def _before(trainer: Trainer, directory: RunDirectory) -> str:
+    """Evaluate before training, or take what another run of the same start measured; in words."""
+    given = directory.given_before()
+    if given is None:
+        return in_words(trainer.evaluate("before"))
+    directory.append("eval.jsonl", given)
+    means = ", ".join(f"{kind} {100 * given[kind]['mean']:.1f} %" for kind in ("greedy", "sampled") if kind in given)
+    return f"{means}: as {given['taken_from']}, which has the same start, measured it"
 
 
 @contextmanager

@@ -34,6 +34,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "gymnasium")
 _LINES = ("metrics.jsonl", "eval.jsonl")
 _WHOLE = (
     "config.yaml", "command.txt", "environment.json", "first_batch.txt", "profile.txt", "report.html", "wandb_id.txt",
+    "before.json",
 )  # fmt: skip
 _TRACE = re.compile(r"step_(\d{6,})\.jsonl\.gz(\.new)?")
 
@@ -79,7 +80,7 @@ class RunDirectory:
         """Remove what `create` wrote, of a run that never began; the folder too, where nothing else is in it."""
         if self.checkpoints.all() or self.records("eval.jsonl") or self.records("metrics.jsonl"):
             return
-        for name in ("config.yaml", "command.txt", "environment.json", "lock"):
+        for name in ("config.yaml", "command.txt", "environment.json", "before.json", "lock"):
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()
@@ -147,6 +148,17 @@ class RunDirectory:
     def records(self, name: str) -> list[dict[str, Any]]:
         """The whole lines of a file; none where it does not exist."""
         return [record for record, _ in _lines(self.path / name)]
+
+    def give_before(self, record: Mapping[str, Any]) -> None:
+        """Keep an evaluation before training that another run made, for when this one wants it (`starts`)."""
+        self.write_text("before.json", json.dumps(record) + "\n")
+
+    def given_before(self) -> dict[str, Any] | None:
+        """What `give_before` kept; None without it, or where it cannot be read."""
+        with contextlib.suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.path / "before.json").read_text("utf-8"))
+            return found
+        return None
 
     def evaluation(self, when: str, step: int | None = None) -> dict[str, Any] | None:
         """The last evaluation of that name (and step) in eval.jsonl; None where there is none."""

@@ -45,6 +45,8 @@ LONGEST = 150.0
         (["aepo", "--shuffled-rewards"], "is not for comparisons"),
         (["aepo", "--frobnicate"], "nrecognized arguments: --frobnicate"),
         (["aepo", "--report", "--out", "empty"], "No cell is finished"),
+        (["--report", "--out", "empty", "--records", "none.jsonl"], "No cell is finished"),
+        (["all", "grpo"], "Two contenders are called 'grpo'"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_code_2(
@@ -122,6 +124,8 @@ def test_killed_and_begun_again_nothing_is_lost_or_repeated_and_one_seed_is_one_
         assert ours[name] == theirs[name]
     for mine, yours in zip([*ours["curve"], ours["used"]], [*theirs["curve"], theirs["used"]], strict=True):
         assert without_timings(mine) == without_timings(yours)
+    assert (ours["before_of"], theirs["before_of"]) == (None, first.name)  # measured once
+    assert theirs["evaluation_seconds"] > 0  # of its own later ones
     assert [one["step"] for one in ours["curve"]] == [0, 1, 2]
     assert ours["used"]["rollouts"] == 8
     assert ours["used"]["tokens"] > 0
@@ -129,8 +133,16 @@ def test_killed_and_begun_again_nothing_is_lost_or_repeated_and_one_seed_is_one_
     assert (out / "compare.html").is_file()
 
     shutil.rmtree(out / "cells")  # as where only the records were kept
-    assert main([*line, "--jobs", "2"]) == 0
+    table, kept = (out / "table.md").read_text("utf-8"), tmp_path / "kept" / "records.jsonl"
+    kept.parent.mkdir()
+    (out / "results.jsonl").rename(kept)  # as it would come to another machine
+    elsewhere = [*line[:-1], str(tmp_path / "elsewhere"), "--records", str(kept)]
+    assert main([*elsewhere, "--jobs", "2"]) == 0
     assert "2 cells: 2 finished, 0 to train" in capsys.readouterr().out
+    assert main(["--report", "--records", str(kept), "--out", str(tmp_path / "alone")]) == 0
+    assert (tmp_path / "alone" / "table.md").read_text("utf-8") == table
+    assert (tmp_path / "alone" / "compare.html").is_file()
+    assert [file.name for file in kept.parent.iterdir() if not file.name.endswith(".lock")] == ["records.jsonl"]
 
 
 def _wait_until_gone(lock: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
 from baselines.findings import findings, point
+from baselines.records import cells_of
 from baselines.table import table
 from baselines.untrained import untrained
 from tests.baselines.made import FAMILIES, cell, comparison, record
@@ -177,7 +178,63 @@ def test_the_table_has_a_line_a_contender_and_no_broken_cell() -> None:
     cells, records = comparison({"a": 0.5, "b|x": 0.6}, seeds=2)
     text = table(findings(cells, records))
     rows = [line for line in text.splitlines() if line.startswith("| b")]
-    assert len(rows) == 3
+    assert len(rows) == 4
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1
     json.dumps(findings(cells, records), allow_nan=False)
+
+
+@pytest.mark.parametrize(("seeds", "over"), [(1, "questions alone"), (5, "seeds and questions")])
+def test_each_is_held_against_its_own_start(seeds: int, over: str) -> None:
+    cells, records = comparison({"up": 0.6, "still": 0.3, "down": 0.05}, seeds=seeds)
+    for one in cells:  # a training that changed nothing
+        if one.contender.label == "still":
+            records[one.name]["curve"][-1] = {**records[one.name]["curve"][0], "step": 4, "rollouts": 400.0}
+    found = findings(cells, records)
+    verdicts = {one["label"]: one["since_start"]["verdict"] for one in found["contenders"]}
+    assert verdicts == {"up": "improved", "still": "no change shown", "down": "below"}
+    assert found["starts"][:3] == [
+        "Improved on its start, beyond the interval: up.",
+        "No change shown: still.",
+        "Ended below its start, beyond the interval: down.",
+    ]
+    assert over in found["starts"][3]
+    up = found["contenders"][0]["since_start"]["greedy"]
+    assert up["after"] - up["before"] == pytest.approx(up["gain"][0])
+    text = table(found)
+    assert "| | start, greedy % | end % | gained | start, sampled % | end % | gained | verdict |" in text.replace(
+        "|  |", "| |"
+    )
+
+
+def test_a_start_is_judged_by_greedy_and_sampled_answers() -> None:
+    cells, records = comparison({"one": 0.6}, seeds=1)
+    (record,) = records.values()
+    record["curve"][-1]["sampled"] = [0] * len(record["families"])
+    assert findings(cells, records)["contenders"][0]["since_start"]["verdict"] == "mixed"
+    record["curve"][-1]["greedy"] = record["curve"][0]["greedy"]
+    assert findings(cells, records)["contenders"][0]["since_start"]["verdict"] == "below"
+    record["curve"][0]["sampled"] = None
+    found = findings(cells, records)
+    assert found["contenders"][0]["since_start"]["verdict"] == "no change shown"
+
+
+def test_other_machines_and_lost_episodes_are_told() -> None:
+    cells, records = comparison({"a": 0.5, "b": 0.5}, seeds=2)
+    assert not any("machines" in one or "Faults" in one for one in findings(cells, records)["limits"])
+    records[cells[0].name] |= {"versions": {"torch": "2", "processor": "x"}, "lost": 3}
+    records[cells[1].name] |= {"versions": {"torch": "3", "processor": "x"}}
+    limits = findings(cells, records)["limits"]
+    assert any("machines that differ (torch)" in one for one in limits)
+    assert any("Faults of tools took 3 episodes" in one for one in limits)
+
+
+def test_records_alone_are_compared_in_the_order_of_the_suite(tmp_path: Path) -> None:
+    _, records = comparison({"rloo": 0.5, "aepo-without-all": 0.4, "aepo": 0.5, "grpo": 0.5}, seeds=2)
+    for one in records.values():
+        one["algorithm"] = one["label"].partition("-")[0]
+    found = cells_of(records, tmp_path)
+    assert [one.contender.label for one in found] == ["aepo", "aepo-without-all", "grpo", "rloo"] * 2
+    assert [one.seed for one in found] == [0] * 4 + [1] * 4
+    assert {one.name for one in found} == set(records)
+    assert findings(found, records)["reference"] == "aepo"

@@ -23,7 +23,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(programs: dict[str, str], **given: Any) -> tuple[dict[str, str], list[str], list[str]]:
         cells = [cell(label, 0, tmp_path) for label in programs]
         monkeypatch.setattr(
-            running, "command", lambda one: [sys.executable, "-c", programs[one.contender.label], str(tmp_path)]
+            running,
+            "command",
+            lambda one, more: [sys.executable, "-c", programs[one.contender.label], str(tmp_path), *more],
         )
         said: list[str] = []
         well: list[str] = []
@@ -123,12 +125,18 @@ def test_each_has_one_thread_and_no_terminal(run: Any, tmp_path: Path) -> None:
     assert log.read_text() == "1 True True\n"
 
 
+def test_words_known_when_a_cell_begins_reach_it(run: Any, tmp_path: Path) -> None:
+    run({"tells": "import sys; print(sys.argv[2:])"}, more=lambda one: ["--before", one.contender.label])
+    (log,) = (tmp_path / "logs").iterdir()
+    assert log.read_text() == "['--before', 'tells']\n"
+
+
 def test_a_cell_with_a_run_is_resumed(tmp_path: Path) -> None:
     one = cell("grpo", 0, tmp_path)
-    assert command(one)[4:] == ["grpo", "--run-dir", str(one.folder)]
+    assert command(one, ["--before", "run"])[4:] == ["grpo", "--before", "run", "--run-dir", str(one.folder)]
     one.folder.mkdir(parents=True)
     (one.folder / "config.yaml").touch()
-    assert command(one)[4:] == ["resume", str(one.folder)]
+    assert command(one, ["--before", "run"])[4:] == ["resume", str(one.folder)]
 
 
 def test_a_cell_dies_with_its_comparison(tmp_path: Path) -> None:
