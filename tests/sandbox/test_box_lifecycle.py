@@ -417,7 +417,7 @@ def test_a_box_that_takes_long_to_fail_is_not_waited_for_at_every_call(monkeypat
     with contextlib.closing(LocalBox(packages=())) as box:
         began = time.monotonic()
         while len(tried) < 2:
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
             with pytest.raises(SandboxUnavailable, match="the box host did not start"):
                 box.start(0)
             time.sleep(0.001)
