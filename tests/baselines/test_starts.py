@@ -13,6 +13,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 from algorithms.names import NAMES
 from algorithms.policy.learner import OptimiserSettings
+from algorithms.policy.lora import LoraSettings
 from algorithms.training import course
 from algorithms.training.config import EnvironmentSettings, EvaluationSettings, RunConfig
 from algorithms.training.course import take_course
@@ -67,6 +68,7 @@ def test_every_algorithm_measures_the_same_before_training() -> None:
         {"total_tokens": 401},
         {"threads": 2},
         {"device": "cuda"},
+        {"lora": LoraSettings(rank=2)},
         {"demonstrations": "some.jsonl"},
         {"environment": EnvironmentSettings("web", {"difficulty": "tiny"})},
         {"evaluation": EvaluationSettings(questions=6, samples=3)},
