@@ -19,6 +19,7 @@ from aepo_env.sandbox.doctor import requirements
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALGORITHMS = sorted((ROOT / "docs" / "algorithms").glob("*.md"))
+TABLES = sorted((ROOT / "docs" / "results").glob("*/*table.md"))  # made from records: tests/baselines
 BLOCK = re.compile(r"(?P<skip><!-- not run: [^\n]+ -->\n)?^```python\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 SECONDS = 240
@@ -39,7 +40,7 @@ def script(page: Path) -> str:
 def test_there_are_pages_and_they_hold_code() -> None:
     assert (ROOT / "docs" / "environment.md") in PAGES
     assert ROOT / "docs" / "algorithms" / "aepo.md" in ALGORITHMS
-    assert {*PAGES, *ALGORITHMS} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
+    assert {*PAGES, *ALGORITHMS, *TABLES} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
     without = [page.name for page in (*PAGES, *ALGORITHMS) if not script(page).strip()]
     assert without == ["figures.md"]  # tables of what commands printed
 
