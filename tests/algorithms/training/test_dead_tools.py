@@ -293,8 +293,10 @@ def test_a_tool_that_ignores_its_deadline_now_and_then_is_given_up_and_told(
         metrics, _, after = run("aepo", steps=1, tool_threads=threads)
     finally:
         tool.free.set()
-    assert metrics[0]["rollout"]["faults"]["search"]["kinds"] == {"hangs": 2}
-    assert metrics[0]["rollout"]["retried"] == 2
+    rollout = metrics[0]["rollout"]
+    assert rollout["faults"]["search"]["kinds"] == {"hangs": 2}
+    assert rollout["retried"] + rollout["dropped"] == 2  # the second may have struck the path that was tried again
+    assert rollout["retried"] >= 1
     assert torch.isfinite(after).all()
 
 
