@@ -82,8 +82,10 @@ lint: $(READY) ## check the style rules
 types: $(READY_TRAIN) ## check the types
 	$(BIN)/mypy $(PACKAGES)
 
-unit: $(READY_TRAIN) ## run the tests (PYTEST_ARGS="-k fork" to choose)
-	$(PYTEST) -m "not integration"
+# One thread a process: with more, processes only get in each other's way. 5: PYTEST_ARGS chose none of these.
+unit: $(READY_TRAIN) ## run the tests on all cores, then those that measure time (PYTEST_ARGS="-k fork" to choose)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not integration and not timing" $(PYTEST_ARGS) || [ $$? = 5 ]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "timing and not integration" $(PYTEST_ARGS) || [ $$? = 5 ]
 
 fix: $(READY) ## rewrite what format and lint can repair by themselves
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,8 @@ from algorithms.report.run_files import RunFiles
 CLIPPED = (0.005, 0.10)
 """Share of tokens that a healthy run clips after the first optimiser step of a batch."""
 
+_JUDGE = "reward"  # what metrics count a judge out of reach under, which is no tool
+
 _USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"], "arpo": ["branching"]}
 """Of runs whose metrics do not name the parts that were on."""
 
@@ -52,6 +54,9 @@ def summary(run: RunFiles) -> dict[str, Any]:
     interpreters: Counter[str] = Counter()
     for one in metrics:
         interpreters.update(one.get("interpreters", {}))
+    faults = _counted(
+        {name: sum(one["kinds"].values()) for name, one in rollout.get("faults", {}).items()} for rollout in rollouts
+    )
     return {
         "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
@@ -65,9 +70,8 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "questions": questions,
         "questions_forked": sum(one["questions_forked"] for one in rollouts),
         "tool_calls": _counted(one["tool_calls"] for one in rollouts),
-        "failed_calls": _counted(
-            {tool: sum(fault["kinds"].values()) for tool, fault in one.get("faults", {}).items()} for one in rollouts
-        ),
+        "failed_calls": {name: count for name, count in faults.items() if name != _JUDGE},
+        "judge_failed": faults.get(_JUDGE, 0),
         "interpreters": dict(interpreters),
         "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
         "clip_share": sum(shares) / len(shares) if shares else None,
@@ -99,6 +103,8 @@ def failures_in_words(found: dict[str, Any]) -> list[str]:
     said = [
         f"{count} of {calls.get(tool, count)} calls of {tool} failed." for tool, count in found["failed_calls"].items()
     ]
+    if found["judge_failed"]:
+        said.append(f"the judge was out of reach {found['judge_failed']} times.")
     return [*said, f"{lost} trajectories were lost to faults and left out."] if said or lost else []
 
 

@@ -28,7 +28,11 @@ class TookTooLong(BaseException):
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong inside the block after so many seconds. Another's alarm goes on afterwards."""
+    """Raise TookTooLong inside the block after so many seconds, and again every second that it goes on.
+
+    Once would not do: a bare `except:`, or a finaliser that happens to run, swallows it. Another's alarm goes on
+    afterwards.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or not hasattr(signal, "setitimer"):
         yield
@@ -39,10 +43,11 @@ def at_most(seconds: float) -> Iterator[None]:
 
     began = time.monotonic()
     handler = signal.signal(signal.SIGALRM, stop)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # none rings while the other's is put back
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler if handler is not None else signal.SIG_DFL)
         if left:
@@ -81,10 +86,9 @@ class Workers:
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
             future, function = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:
+                    future.set_exception(error)
             del item, future, function  # an idle thread keeps no environment alive

@@ -50,8 +50,8 @@ def together(each: "list[Faults]") -> dict[str, dict[str, Any]]:
 
 
 def failed(rollout: Mapping[str, Any]) -> dict[str, int]:
-    """How many calls of each tool failed, of `records.summary`."""
-    return {tool: sum(one["kinds"].values()) for tool, one in rollout.get("faults", {}).items()}
+    """How many calls of each tool failed, of `records.summary`. A judge out of reach is no tool's call."""
+    return {tool: sum(one["kinds"].values()) for tool, one in rollout.get("faults", {}).items() if tool != JUDGE}
 
 
 def in_words(faults: Mapping[str, Mapping[str, Any]]) -> str:

@@ -103,9 +103,9 @@ class QuestionReport:
 
     def note_given_up(self, tools: Sequence[str]) -> None:
         """A turn whose calls did not come back."""
-        name = "+".join(tools) or JUDGE
-        self.calls.update([name] if tools else [])
-        self.faults.note(name, HANGS, "it did not come back long after its deadline")
+        self.calls.update(tools)
+        for name in tools or [JUDGE]:
+            self.faults.note(name, HANGS, "it did not come back long after its deadline")
 
     def note_judge(self) -> None:
         """A trajectory that could not be scored."""
@@ -124,7 +124,7 @@ def summary(reports: Sequence[QuestionReport]) -> dict[str, Any]:
     """Numbers over a batch, for a metrics file. Shares are None where there is nothing to take a share of.
 
     fork_probabilities: how many decisions had which probability, to 0.01, so that steps can be pooled.
-    faults: calls that failed, of `tool_calls`, by tool: see `faults.together`.
+    faults: calls that failed, of `tool_calls`, by tool, and of the judge: see `faults.together`.
     """
     forks = [record for report in reports for record in report.forks]
     taken = [record.outcome == "forked" for record in forks]

@@ -252,6 +252,7 @@ def test_a_folder_of_adapters_is_no_model(tmp_path: Path) -> None:
         ({"rank": 4, "targets": "q_proj,vproj"}, "did you mean 'v_proj'"),
         ({"rank": 4, "targets": "lm_head"}, "lora.targets is all, or some of q_proj"),
         ({"rank": 4, "targets": ""}, "got ''"),
+        ({"alpha": 32.0}, "with lora.rank=0 there are none"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(given: dict[str, Any], words: str) -> None:
