@@ -90,7 +90,9 @@ def identity(config: "RunConfig") -> str:
     from algorithms.training.trainer import algorithm_of
 
     plain = {name: value for name, value in config.to_plain().items() if name not in _NOT_DECIDING}
-    decides = [_VERSION, plain, settings_of(algorithm_of(config)), start_made_here(config)]
+    decides = [_VERSION, plain, settings_of(algorithm_of(config))]
+    if made_here := start_made_here(config):
+        decides.append(made_here)
     text = json.dumps(decides, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
