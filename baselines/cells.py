@@ -5,8 +5,8 @@
     cells[0].folder           # runs/compare/cells/aepo-seed0-1f0c2a9b
 
 A cell's identity is a digest of every setting that decides its result: the run's configuration and the algorithm's own
-settings, defaults included. So whatever is changed, an old cell is never taken for a new one. What the code itself does
-is not among it: after a change of the code, give another --out.
+settings, defaults included, and how the tiny model's start is made. So whatever is changed, an old cell is never taken
+for a new one. What the code itself does is not among it: after a change of the code, give another --out.
 """
 
 import argparse
@@ -86,10 +86,14 @@ def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], 
 def identity(config: "RunConfig") -> str:
     """The digest of all that decides a run's result."""
     from algorithms.settings import settings_of
+    from algorithms.training.starts import start_made_here
     from algorithms.training.trainer import algorithm_of
 
     plain = {name: value for name, value in config.to_plain().items() if name not in _NOT_DECIDING}
-    text = json.dumps([_VERSION, plain, settings_of(algorithm_of(config))], sort_keys=True)
+    decides = [_VERSION, plain, settings_of(algorithm_of(config))]
+    if made_here := start_made_here(config):
+        decides.append(made_here)
+    text = json.dumps(decides, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -110,12 +114,17 @@ def _configuration(one: Contender, line: Sequence[str]) -> "RunConfig":
 
 
 def measured_start(cell: Cell, cells: Sequence[Cell]) -> Path | None:
-    """A run of these cells that has measured what this one would before training, on this machine; None without one."""
+    """A run of these cells that has measured what this one would before training, on this machine; None without one.
+
+    One that lost episodes to faults of tools is nothing to share.
+    """
     from algorithms.training.run_directory import RunDirectory
+    from algorithms.training.starts import lost
 
     for other in cells:
         if other.start == cell.start and other.folder != cell.folder and (other.folder / "config.yaml").is_file():
             run = RunDirectory(other.folder)
-            if run.evaluation("before") is not None and not run.differences():
+            before = run.evaluation("before")
+            if before is not None and not lost(before) and not run.differences():
                 return other.folder
     return None

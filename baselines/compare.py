@@ -13,7 +13,7 @@ Every contender and seed is a cell: an ordinary run below OUT/cells, trained in 
 Stopped or killed at any moment, the same command goes on; finished cells are kept and never repeated. In the end there
 are OUT/results.jsonl (a line a cell, from which all else is made; --records keeps it elsewhere, under version control
 for example, and goes on from it on any machine), OUT/table.md and OUT/compare.html. What cells of one start measure
-before training is measured once.
+before training is measured once, but by each of those that begin together.
 
 Options that are not listed here under "comparison" are those of `python -m algorithms.run` and hold for all cells.
 Exit code: 0 all cells are finished, 1 some failed, 2 a mistake on the line.
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from aepo_env.files import InUse, only_one
+from aepo_env.text import did_you_mean
 from algorithms.commands.configuration import add_options
 from algorithms.commands.ending import Parser, ended, lacking, terminable
 from algorithms.commands.lines import number, say, whole
@@ -109,8 +110,11 @@ def _compare(options: argparse.Namespace, given: Sequence[str]) -> int:
 
     scipy_stats()  # that it lacks is better said before training than after
     file = Path(options.records or out / "results.jsonl")
+    if options.report and options.records and not file.is_file():
+        raise ValueError(f"--records {file} is no file, so that there is nothing to report: name one that exists.")
     if _of_records_alone(options):
         cells = cells_of(Results(file).found, out)
+        _check_against(options.against, [cell.contender.label for cell in cells])
     else:
         cells = all_cells(found, seeds=options.seeds, shared=_shared(options, preset, environment), out=out)
     with _only_one("--out", out, out / "lock"), _only_one("--records", file.parent, _lock_of(file)), terminable():
@@ -142,11 +146,16 @@ def _contenders(options: argparse.Namespace) -> list[Contender]:
         if getattr(options, name):
             raise ValueError(f"--{name.replace('_', '-')} is not for comparisons: {why}.")
     found = contenders(options.algorithms, variant=options.variant, grid=options.grid, ablate=options.ablate)
-    if options.against and not _of_records_alone(options) and options.against not in [one.label for one in found]:
-        raise ValueError(
-            f"--against {options.against} is none of the contenders: {', '.join(one.label for one in found)}."
-        )
+    if not _of_records_alone(options):
+        _check_against(options.against, [one.label for one in found])
     return found
+
+
+def _check_against(label: str | None, labels: Sequence[str]) -> None:
+    """Raise ValueError where all are to be tested against somebody who is not there."""
+    if label and label not in labels:
+        known = dict.fromkeys(labels)
+        raise ValueError(f"--against {label} is none of the contenders: {', '.join(known)}{did_you_mean(label, known)}")
 
 
 def _shared(options: argparse.Namespace, preset: str, environment: str) -> list[str]:

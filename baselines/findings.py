@@ -44,8 +44,9 @@ def findings(
         failed: why cells failed, by their names.
 
     Raises:
-        ValueError: no cell is finished, or the records are of different questions.
+        ValueError: no cell is finished, or the cells or their questions are not of one comparison.
     """
+    _of_one_comparison(cells)
     finished = [cell for cell in cells if cell.name in records]
     if not finished:
         raise ValueError("No cell is finished, so that there is nothing to compare yet.")
@@ -82,6 +83,31 @@ def findings(
     found["lost"] = sum(records[cell.name].get("lost", 0) for cell in finished)
     told = {"conclusions": words.conclusions(found), "limits": words.limits(found), "starts": words.starts(found)}
     return found | told
+
+
+def _of_one_comparison(cells: Sequence[Cell]) -> None:
+    """Raise ValueError where cells cannot be seeds of contenders under the same conditions, as in a mixed file."""
+    own = "give each comparison a file of --records of its own"
+    trained = [cell for cell in cells if cell.line]  # agents that do not train may have other models, or none
+    for what in ("environment", "model"):
+        if len(found := sorted({str(getattr(cell, what)) for cell in trained})) > 1:
+            raise ValueError(f"The cells differ in their {what} ({', '.join(found)}) and cannot be compared: {own}.")
+    seen: dict[str, Cell] = {}
+    seeds: set[tuple[str, int]] = set()
+    for cell in cells:
+        label = cell.contender.label
+        first = seen.setdefault(label, cell)
+        for what, one, other in (
+            ("algorithms", first.contender.algorithm, cell.contender.algorithm),
+            ("variants", first.contender.variant, cell.contender.variant),
+            ("settings", first.contender.settings, cell.contender.settings),
+            ("steps", first.steps, cell.steps),
+        ):
+            if one != other:
+                raise ValueError(f"Cells called {label} differ in their {what} ({one} and {other}): {own}.")
+        if (label, cell.seed) in seeds:
+            raise ValueError(f"{label}, seed {cell.seed} is there twice, from runs of unlike configurations: {own}.")
+        seeds.add((label, cell.seed))
 
 
 def _machines(cells: Sequence[Cell], records: Mapping[str, Record]) -> dict[str, set[str]]:

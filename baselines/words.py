@@ -111,11 +111,11 @@ def starts(found: Mapping[str, Any]) -> list[str]:
         for name, words in said.items()
         if name in by_verdict or name in ("improved", "below")
     ]
-    count = sum(len(labels) for labels in by_verdict.values())
     over = "questions alone, of one training each" if found["seeds"] < 2 else "seeds and questions"
     told.append(
-        f"Each interval is of one contender by itself, over {over}: of {count} that changed nothing, about "
-        f"{100 * LEVEL:.0f} in a hundred would still seem to have, in either direction."
+        f"Each interval is of one contender by itself, over {over}, and greedy and sampled answers each "
+        f"have one: of contenders that changed nothing, up to {200 * LEVEL:.0f} in a hundred would still seem to "
+        "have, in either direction."
     )
     return told
 

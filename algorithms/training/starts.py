@@ -11,6 +11,7 @@ to the bit what the others would have measured on the same machine.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from algorithms.training.config import RunConfig
@@ -30,7 +31,22 @@ def start_digest(config: RunConfig) -> str:
     for section, names in _OF_TRAINING_WITHIN.items():
         plain[section] = {name: value for name, value in plain[section].items() if name not in names}
     plain["threads"] = plain["threads"] or len(os.sched_getaffinity(0))
+    plain["made_here"] = start_made_here(config)
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def start_made_here(config: RunConfig) -> str | None:
+    """A digest of how the tiny model and its cold start are made, which no configuration says; None of other models."""
+    if config.model != "tiny":
+        return None
+    from algorithms.training.tiny_start import start_of  # with torch and transformers
+
+    return start_of(config.environment.name).digest()
+
+
+def lost(record: Mapping[str, Any]) -> int:
+    """Episodes that faults of tools took from an evaluation, a record of eval.jsonl."""
+    return sum((record.get(kind) or {}).get("lost", 0) for kind in ("greedy", "sampled"))
 
 
 def evaluation_of_start(config: RunConfig, other: RunDirectory) -> dict[str, Any]:
@@ -39,7 +55,7 @@ def evaluation_of_start(config: RunConfig, other: RunDirectory) -> dict[str, Any
     Its "seconds" are 0, for nothing is spent again; "taken_from" names the run that measured it.
 
     Raises:
-        ValueError: the other run starts otherwise or on another machine, or was not evaluated yet.
+        ValueError: the other run starts otherwise or on another machine, was not evaluated yet, or while tools failed.
     """
     theirs = other.config()
     if start_digest(theirs) != start_digest(config):
@@ -54,4 +70,9 @@ def evaluation_of_start(config: RunConfig, other: RunDirectory) -> dict[str, Any
     record = other.evaluation("before")
     if record is None:
         raise ValueError(f"The run in {other.path} has not been evaluated before training yet.")
+    if taken := lost(record):
+        raise ValueError(
+            f"Faults of tools took {taken} episodes from the evaluation before training of the run in {other.path}, "
+            "which is not measured well enough to be shared: leave --before out."
+        )
     return {"taken_from": other.path.resolve().name, **record, "seconds": 0.0}

@@ -61,6 +61,11 @@ class TinyStart:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def start_of(environment: str) -> TinyStart:
+    """The tiny model's start on an environment, unless another is asked for."""
+    return TinyStart(EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]))
+
+
 def tiny_start(
     environment: str = "web", *, say: Say = print, start: TinyStart | None = None, shown: Sequence[Transcript] = ()
 ) -> Policy:
@@ -68,7 +73,7 @@ def tiny_start(
 
     shown: transcripts to learn from instead.
     """
-    start = start or TinyStart(EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]))
+    start = start or start_of(environment)
     name = f"{start.environment.name}-{start.digest()}"
     if shown:
         name += f"-{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:12]}"

@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="the algorithms need torch: pip install -e '
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 pytest.importorskip("scipy.stats", reason="needs the extra 'compare'")
 
+from algorithms.training import tiny_start
 from algorithms.training.measures import without_timings
 from baselines import compare, running
 from baselines.compare import main
@@ -45,7 +46,7 @@ LONGEST = 150.0
         (["aepo", "--shuffled-rewards"], "is not for comparisons"),
         (["aepo", "--frobnicate"], "nrecognized arguments: --frobnicate"),
         (["aepo", "--report", "--out", "empty"], "No cell is finished"),
-        (["--report", "--out", "empty", "--records", "none.jsonl"], "No cell is finished"),
+        (["--report", "--out", "empty", "--records", "none.jsonl"], "--records none.jsonl is no file"),
         (["all", "grpo"], "Two contenders are called 'grpo'"),
     ],
 )
@@ -61,7 +62,31 @@ def test_a_mistake_is_one_sentence_and_code_2(
     assert words in said
 
 
-def test_settings_decide_the_cell_and_spelling_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("who", [[], ["aepo"]])
+def test_a_report_of_a_file_that_is_not_there_leaves_nothing_behind(
+    who: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*who, "--report", "--records", "typo/records.jsonl", "--out", "out"]) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_reference_is_refused_of_records_alone_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.baselines.made import comparison
+
+    _, records = comparison({"aepo": 0.5, "grpo": 0.6}, seeds=2)
+    file = tmp_path / "records.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in records.values()), "utf-8")
+    line = ["--report", "--records", str(file), "--out", str(tmp_path / "out"), "--against"]
+    assert main([*line, "aeppo"]) == 2
+    assert "--against aeppo is none of the contenders: grpo, aepo; did you mean 'aepo'?" in capsys.readouterr().err
+    assert main([*line, "aepo"]) == 0
+    assert "\ngrpo and aepo: no difference shown" in capsys.readouterr().out  # held against whom it says
+
+
+def test_settings_decide_the_cell_and_spelling_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def digest(*given: str) -> str:
         options = compare._parser().parse_args(["grpo", *given])
         shared = compare._shared(options, "smoke", "web")
@@ -79,6 +104,10 @@ def test_settings_decide_the_cell_and_spelling_does_not(tmp_path: Path) -> None:
         ("--questions", "3"),
     ]
     assert len({plain, *(digest(*one) for one in others)}) == len(others) + 1
+    other_model = digest("--model", str(tmp_path))
+    monkeypatch.setattr(tiny_start, "_VERSION", -1)  # another cold start of the tiny model
+    assert digest() != plain
+    assert digest("--model", str(tmp_path)) == other_model
 
 
 def wait_for(file: Path, process: "subprocess.Popen[bytes]", holds: str = "") -> None:

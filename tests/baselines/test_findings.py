@@ -148,6 +148,27 @@ def test_other_questions_are_not_compared() -> None:
         findings(cells, records)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"environment": "search"}, r"differ in their environment \(search, web\)"),
+        ({"model": "smollm2"}, r"differ in their model \(smollm2, tiny\)"),
+        ({"steps": 5}, r"called grpo differ in their steps \(4 and 5\)"),
+        ({"settings": {"updates": "2"}}, r"called grpo differ in their settings"),
+        ({"variant": "official"}, r"called grpo differ in their variants"),
+        ({"seed": 0}, r"grpo, seed 0 is there twice"),
+    ],
+)
+def test_records_of_unlike_runs_are_no_seeds_of_one_contender(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    _, records = comparison({"grpo": 0.4, "aepo": 0.5}, seeds=2)
+    findings(cells_of(records, tmp_path), records)
+    records[cell("grpo", 1).name] |= change
+    with pytest.raises(ValueError, match=words):
+        findings(cells_of(records, tmp_path), records)
+
+
 def test_what_cannot_be_seen_is_said_in_points() -> None:
     cells, records = comparison({"a": 0.5, "b": 0.5, "c": 0.5}, seeds=3)
     found = findings(cells, records)
@@ -199,6 +220,7 @@ def test_each_is_held_against_its_own_start(seeds: int, over: str) -> None:
         "Ended below its start, beyond the interval: down.",
     ]
     assert over in found["starts"][3]
+    assert "up to 10 in a hundred" in found["starts"][3]  # greedy or sampled: two tests of 5 each
     up = found["contenders"][0]["since_start"]["greedy"]
     assert up["after"] - up["before"] == pytest.approx(up["gain"][0])
     text = table(found)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 from algorithms.names import NAMES
 from algorithms.policy.learner import OptimiserSettings
 from algorithms.policy.lora import LoraSettings
-from algorithms.training import course
+from algorithms.training import course, tiny_start
+from algorithms.training.cold_start import ColdStartSettings
 from algorithms.training.config import EnvironmentSettings, EvaluationSettings, RunConfig
 from algorithms.training.course import take_course
 from algorithms.training.known import suited
@@ -79,6 +81,15 @@ def test_what_decides_the_evaluation_makes_another_start(change: dict[str, Any])
     assert start_digest(config(**change)) != start_digest(config())
 
 
+def test_another_cold_start_of_the_tiny_model_makes_another_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, other = config(model="tiny"), config(model="smollm2")
+    before = start_digest(tiny), start_digest(other)
+    brief = partial(tiny_start.TinyStart, training=ColdStartSettings(steps=3))
+    monkeypatch.setattr(tiny_start, "TinyStart", brief)
+    assert start_digest(tiny) != before[0]
+    assert start_digest(other) == before[1]
+
+
 def finished(folder: Path, wanted: RunConfig, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A run that was evaluated, of no steps."""
     monkeypatch.setattr(course, "starting_policy", lambda *_: policy())
@@ -132,6 +143,20 @@ def test_a_cell_finds_a_run_of_its_start_alone(tmp_path: Path) -> None:
     machine = json.loads((cells[0].folder / "environment.json").read_text("utf-8"))
     (cells[0].folder / "environment.json").write_text(json.dumps({**machine, "processor": "another"}))
     assert measured_start(cells[1], cells) is None
+
+
+@pytest.mark.parametrize("kind", ["greedy", "sampled"])
+def test_a_start_measured_while_tools_failed_is_not_shared(kind: str, tmp_path: Path) -> None:
+    whole = {"when": "before", "step": 0, "greedy": {"lost": 0}, "sampled": {"lost": 0}}
+    first, other = (cell(label, 0, tmp_path)._replace(start="a") for label in ("first", "other"))
+    directory = RunDirectory.create(first.folder, config(), "python -m algorithms.run aepo")
+    directory.append("eval.jsonl", {**whole, kind: {"lost": 3}})
+    assert measured_start(other, [first, other]) is None
+    with pytest.raises(ValueError, match="Faults of tools took 3 episodes"):
+        evaluation_of_start(config(), directory)
+    directory.append("eval.jsonl", whole)
+    assert measured_start(other, [first, other]) == first.folder
+    assert evaluation_of_start(config(), directory)["taken_from"] == first.name
 
 
 def test_all_is_every_algorithm_once() -> None:
