@@ -51,14 +51,14 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 0 or not self.alpha > 0:
             raise ValueError(f"Expected lora.rank from 0 and lora.alpha above 0; got {self.rank} and {self.alpha}.")
-        if not self.rank and (self.alpha, self.targets) != (16.0, "all"):
-            raise ValueError("lora.alpha and lora.targets say how adapters are, and with lora.rank=0 there are none.")
         for name in self.layers:
             if name not in LAYERS:
                 raise ValueError(
                     f"lora.targets is all, or some of {', '.join(LAYERS)} with commas between; got {name!r}"
                     f"{did_you_mean(name, LAYERS)}"
                 )
+        if not self.rank and (self.alpha, self.targets) != (16.0, "all"):
+            raise ValueError("lora.alpha and lora.targets say how adapters are, and with lora.rank=0 there are none.")
 
     @property
     def layers(self) -> tuple[str, ...]:
