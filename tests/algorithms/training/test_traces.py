@@ -137,8 +137,9 @@ def test_every_trajectory_of_a_real_tree_is_drawn_once(traced: list[tuple[Trace,
 def test_a_step_written_again_is_the_same_file_and_leaves_nothing_aside(
     run: tuple[Path, list[Seen]], tmp_path: Path
 ) -> None:
-    directory = RunDirectory.create(tmp_path / "again", config(steps=1), "by hand")
-    made = trainer(config(steps=1), directory=directory)
+    again = config(seed=1, steps=1)
+    directory = RunDirectory.create(tmp_path / "again", again, "by hand")
+    made = trainer(again, directory=directory)
     made.train()
     made.close()
     assert trace_file(directory.path, 1).read_bytes() == trace_file(run[0], 1).read_bytes()
