@@ -118,8 +118,8 @@ def measured_start(cell: Cell, cells: Sequence[Cell]) -> Path | None:
 
     One that lost episodes to faults of tools is nothing to share.
     """
+    from algorithms.report.summary import lost
     from algorithms.training.run_directory import RunDirectory
-    from algorithms.training.starts import lost
 
     for other in cells:
         if other.start == cell.start and other.folder != cell.folder and (other.folder / "config.yaml").is_file():

@@ -25,6 +25,7 @@ from typing import Any
 from aepo_env.files import write_whole
 from algorithms.names import NAMES
 from algorithms.report.run_files import RunFiles
+from algorithms.report.summary import lost
 from baselines.cells import Cell
 from baselines.contenders import Contender
 from baselines.suite import SUITE
@@ -80,7 +81,7 @@ def record(cell: Cell) -> Record:
         "used": used[-1],
         "evaluation_seconds": round(sum(one["seconds"] for one in files.evaluations), 2),
         "before_of": next((one["taken_from"] for one in files.evaluations if "taken_from" in one), None),
-        "lost": sum(one.get(kind, {}).get("lost", 0) for one in files.evaluations for kind in ("greedy", "sampled")),
+        "lost": sum(map(lost, files.evaluations)),
         "diversity": _diversity(files.metrics),
         "line": ["python", "-m", "algorithms.run", *cell.line],
         "versions": files.environment,

@@ -46,7 +46,10 @@ def closing(path: Path) -> None:
     from algorithms.report.summary import failures_in_words, parts_in_words, summary
 
     found = summary(RunFiles.read(path))
-    for sentence in failures_in_words(found):
+    failures, lost = failures_in_words(found), found["lost"]["dropped"]
+    if failures or lost:
+        failures.append(f"{lost} trajectories were lost to faults and left out.")
+    for sentence in failures:
         say(f"WARNING  while training, {sentence}")
     parts = parts_in_words(found)
     if parts:

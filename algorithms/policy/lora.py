@@ -57,7 +57,7 @@ class LoraSettings:
                     f"lora.targets is all, or some of {', '.join(LAYERS)} with commas between; got {name!r}"
                     f"{did_you_mean(name, LAYERS)}"
                 )
-        if not self.rank and (self.alpha, self.targets) != (16.0, "all"):
+        if not self.rank and (self.alpha, self.targets) != (type(self).alpha, type(self).targets):
             raise ValueError("lora.alpha and lora.targets say how adapters are, and with lora.rank=0 there are none.")
 
     @property

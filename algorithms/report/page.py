@@ -21,7 +21,7 @@ from aepo_env.files import write_whole
 from algorithms.report.choose import trees
 from algorithms.report.run_files import RunFiles
 from algorithms.report.series import charts, families
-from algorithms.report.summary import headline, parts_in_words, summary
+from algorithms.report.summary import failures_in_words, headline, parts_in_words, summary
 
 LARGEST = 5_000_000
 """Bytes of a page; trees get what the rest leaves of it."""
@@ -61,6 +61,7 @@ def page_data(run: RunFiles) -> dict[str, Any]:
         "finished": run.evaluation("after") is not None,
         "summary": found,
         "headline": headline(found),
+        "failures": failures_in_words(found),
         "parts": [part._asdict() for part in parts_in_words(found)],
         "charts": charts(run),
         "families": families(run),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import interval
+from algorithms.report.summary import faults_by_name, interval
 
 Chart = dict[str, Any]
 Record = dict[str, Any]
@@ -136,9 +136,7 @@ def _exploring(metrics: Sequence[Record]) -> list[Chart]:
 def _growing(metrics: Sequence[Record]) -> list[Chart]:
     rollouts = [one["rollout"] for one in metrics]
     tools = sorted({name for one in rollouts for name in one["tool_calls"]})
-    failing = [
-        {name: sum(one.get("faults", {}).get(name, {}).get("kinds", {}).values()) for name in tools} for one in rollouts
-    ]
+    failing = [faults_by_name(one) for one in rollouts]
     live = [one.get("interpreters", {}) for one in metrics]
     return [
         *_branching(metrics),
@@ -158,9 +156,9 @@ def _growing(metrics: Sequence[Record]) -> list[Chart]:
             "",
             [_line(name, [one["tool_calls"].get(name, 0) for one in rollouts]) for name in tools]
             + [
-                _line(f"{name}, failed", [one[name] for one in failing])
+                _line(f"{name}, failed", [one.get(name, 0) for one in failing])
                 for name in tools
-                if any(o[name] for o in failing)
+                if any(name in one for one in failing)
             ],
             zero=True,
         ),

@@ -11,7 +11,7 @@ by question.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from algorithms.report.run_files import RunFiles
@@ -54,9 +54,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
     interpreters: Counter[str] = Counter()
     for one in metrics:
         interpreters.update(one.get("interpreters", {}))
-    faults = _counted(
-        {name: sum(one["kinds"].values()) for name, one in rollout.get("faults", {}).items()} for rollout in rollouts
-    )
+    failed = totals(map(faults_by_name, rollouts))
     return {
         "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
@@ -66,12 +64,12 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "fork_probability": _quartiles(rollouts),
         "decisions": sum(one["fork_decisions"] for one in rollouts),
         "forks": sum(one["forks"] for one in rollouts),
-        "not_forked": _counted(one["not_forked"] for one in rollouts),
+        "not_forked": totals(one["not_forked"] for one in rollouts),
         "questions": questions,
         "questions_forked": sum(one["questions_forked"] for one in rollouts),
-        "tool_calls": _counted(one["tool_calls"] for one in rollouts),
-        "failed_calls": {name: count for name, count in faults.items() if name != _JUDGE},
-        "judge_failed": faults.get(_JUDGE, 0),
+        "tool_calls": totals(one["tool_calls"] for one in rollouts),
+        "failed_calls": {name: count for name, count in failed.items() if name != _JUDGE},
+        "judge_failed": failed.get(_JUDGE, 0),
         "interpreters": dict(interpreters),
         "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
         "clip_share": sum(shares) / len(shares) if shares else None,
@@ -98,14 +96,14 @@ def headline(found: dict[str, Any]) -> list[str]:
 
 
 def failures_in_words(found: dict[str, Any]) -> list[str]:
-    """What tools failed at while training, a sentence a tool; nothing where none did."""
-    calls, lost = found["tool_calls"], found["lost"]["dropped"]
+    """What failed while training, a sentence for each tool and one for the judge; nothing where nothing did."""
+    calls = found["tool_calls"]
     said = [
         f"{count} of {calls.get(tool, count)} calls of {tool} failed." for tool, count in found["failed_calls"].items()
     ]
     if found["judge_failed"]:
         said.append(f"the judge was out of reach {found['judge_failed']} times.")
-    return [*said, f"{lost} trajectories were lost to faults and left out."] if said or lost else []
+    return said
 
 
 def gain_in_words(gain: dict[str, Any]) -> str:
@@ -286,7 +284,18 @@ def _quantile(counts: Counter[float], place: float) -> float:
     return at(below) + (place - below) * (at(above) - at(below))
 
 
-def _counted(each: Iterable[dict[str, int]]) -> dict[str, int]:
+def faults_by_name(rollout: Mapping[str, Any]) -> dict[str, int]:
+    """How many faults a step's rollout had, by tool, or by `_JUDGE`; of metrics."""
+    return {name: sum(one["kinds"].values()) for name, one in rollout.get("faults", {}).items()}
+
+
+def lost(evaluation: Mapping[str, Any]) -> int:
+    """Episodes that faults of tools took from an evaluation, a record of eval.jsonl."""
+    return sum((evaluation.get(kind) or {}).get("lost", 0) for kind in ("greedy", "sampled"))
+
+
+def totals(each: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sums by name, in the order of the names."""
     total: Counter[str] = Counter()
     for one in each:
         total.update(one)

@@ -90,8 +90,10 @@ def grow(
     """
     if schedule not in get_args(Schedule):
         raise ValueError(f"Unknown schedule {schedule!r}: choose one of {', '.join(get_args(Schedule))}.")
-    given = (limits or TokenLimits(), sampling, deviations or Deviations(), Player(threads), schedule, step_seconds)
-    growth = Growth(env, engine, codec, strategy, (seed, step), *given)
+    growth = Growth(
+        env, engine, codec, strategy, (seed, step), limits or TokenLimits(), sampling, deviations or Deviations(),
+        Player(threads), schedule, step_seconds,
+    )  # fmt: skip
     try:
         growth.run(tasks, Counter() if seen is None else seen)
     finally:

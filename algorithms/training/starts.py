@@ -11,9 +11,9 @@ to the bit what the others would have measured on the same machine.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from typing import Any
 
+from algorithms.report.summary import lost
 from algorithms.training.config import RunConfig
 from algorithms.training.run_directory import RunDirectory
 
@@ -42,11 +42,6 @@ def start_made_here(config: RunConfig) -> str | None:
     from algorithms.training.tiny_start import start_of  # with torch and transformers
 
     return start_of(config.environment.name).digest()
-
-
-def lost(record: Mapping[str, Any]) -> int:
-    """Episodes that faults of tools took from an evaluation, a record of eval.jsonl."""
-    return sum((record.get(kind) or {}).get("lost", 0) for kind in ("greedy", "sampled"))
 
 
 def evaluation_of_start(config: RunConfig, other: RunDirectory) -> dict[str, Any]:

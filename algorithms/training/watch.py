@@ -7,10 +7,10 @@
 Left out: what must stop a run (`audits`).
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from algorithms.report.summary import totals
 from algorithms.rollout.faults import failed, in_words
 
 PATIENCE = 10
@@ -75,7 +75,7 @@ class Watch:
     def _failing(self) -> Iterator[tuple[str, str]]:
         """Tools that fail rather than not."""
         for rollouts, when in self._windows():
-            called, failing = _sums(one["tool_calls"] for one in rollouts), _sums(map(failed, rollouts))
+            called, failing = totals(one["tool_calls"] for one in rollouts), totals(map(failed, rollouts))
             for tool, count in failing.items():
                 calls = called.get(tool, 0)
                 if calls >= FEWEST_CALLS and count > MOST_FAILED * calls:
@@ -89,7 +89,7 @@ class Watch:
     def _broken(self) -> Iterator[tuple[str, str]]:
         """Interpreters that end, or that the clock stops, at most calls."""
         for steps, when in self._windows(lambda one: one):
-            cells = _sums(one.get("interpreters", {}) for one in steps)
+            cells = totals(one.get("interpreters", {}) for one in steps)
             ended, stopped = cells.get("ended", 0), cells.get("stopped", 0)
             calls = sum(one["rollout"]["tool_calls"].get("python", 0) for one in steps)
             if calls >= FEWEST_CALLS and ended + stopped > MOST_FAILED * calls:
@@ -180,10 +180,3 @@ class Watch:
                 f"No two steps of a question were taken from the same state {steps}: comparing steps never acted.",
             )
         yield from ((part, words) for part, (is_idle, words) in idle.items() if is_idle and part in self._parts)
-
-
-def _sums(each: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for one in each:
-        total.update(one)
-    return total

@@ -46,11 +46,11 @@ function treesSection() {
 }
 
 function warningsSection() {
-  const { audited, lost, warnings, dead, failed_calls: failed, tool_calls: calls } = run.summary;
+  const { audited, lost, warnings, dead } = run.summary;
   const audits = [
     audited.tokens ? `${audited.tokens.toLocaleString("en")} sampled log-probabilities were computed again; the largest difference was ${short(audited.largest)} nats.` : "",
     run.done ? "Every trajectory's tokens were compared with what was sampled, and its text with what the environment was given and said." : "",
-    ...Object.entries(failed).map(([tool, count]) => `${count} of ${calls[tool] ?? count} calls of ${tool} failed.`),
+    ...run.failures,
     run.done ? `${lost.dropped} trajectories were lost to faults, ${lost.retried} started again, ${lost.unforkable} tool results could not be forked at.` : "",
     run.done ? `${(100 * dead).toFixed(0)} % of the questions gave all their trajectories the same reward and taught nothing.` : ""].filter(Boolean);
   return section("warnings", "Audits and warnings", null, make("ul", { class: "audits" }, audits.map((words) => make("li", null, words))),
