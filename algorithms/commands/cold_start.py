@@ -5,9 +5,8 @@ python -m algorithms.run coldstart --env web
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 
-from algorithms.commands.lines import say, whole
+from algorithms.commands.lines import say
 
 HELP = "make the tiny model's cold start, or say where it is"
 
@@ -15,7 +14,6 @@ HELP = "make the tiny model's cold start, or say where it is"
 def options(parser: argparse.ArgumentParser) -> None:
     """What may follow the command's name."""
     parser.add_argument("--env", default="web", help="web, search or code (default: web)")
-    parser.add_argument("--threads", type=whole, default=0, help="of torch; 0: one a core")
 
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
@@ -23,6 +21,5 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     from algorithms.training.config import preset
     from algorithms.training.tiny_start import starting_policy
 
-    config = replace(preset("default", options.env), threads=options.threads)
-    starting_policy(config, say)
+    starting_policy(preset("default", options.env), say)
     return 0

@@ -28,13 +28,13 @@ class ColdStartSettings:
     """How to learn from demonstrations.
 
     Attributes:
-        steps: optimiser steps. tokens: of demonstrations a step, padding included.
+        steps: optimiser steps, where nobody breaks off before. tokens: of demonstrations a step, padding included.
         questions: demonstrations taken from a world before the next one.
         learning_rate: reached after `warmup` steps, lowered to 5 % of it over the last `cooldown` of all steps.
         observation_weight: loss weight of what pages say; learning to read them is part of the skill.
     """
 
-    steps: int = 290
+    steps: int = 400
     tokens: int = 768
     questions: int = 300
     learning_rate: float = 5e-3
@@ -85,7 +85,9 @@ class ColdStart:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             action_loss, loss = self._step(batch)
+            self.model.eval()  # while a report is read: whoever breaks off, or evaluates, has a model that is ready
             yield ColdStartReport(step, action_loss, loss, rate, self.tokens, self.demonstrations, self.failed)
+            self.model.train()
         self.model.eval()
 
     def _step(self, batch: list[Row]) -> tuple[float, float]:

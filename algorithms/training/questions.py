@@ -5,8 +5,9 @@
     questions.cursor                            # how many were handed out
 
 The generated worlds are endless: after `world_questions` questions the next world opens, so that no page can be learned
-by heart. Their seeds keep apart what a cold start saw (from 0 on), what tokenizers saw, and each run's own. Other
-corpora, and questions from a file, are one world, whose questions come again in a new order once all were asked.
+by heart. Their seeds keep apart what a cold start saw (from 0 on) and is checked on, what tokenizers saw, and what is
+each run's own. Other corpora, and questions from a file, are one world, whose questions come again in a new order once
+all were asked.
 """
 
 from typing import Any
@@ -22,6 +23,7 @@ from algorithms.training.config import ENVIRONMENTS, EnvironmentSettings
 
 COLD_START_WORLDS = 0
 TOKENIZER_WORLDS = 100_000
+CHECK_WORLD = 150_000
 RUN_WORLDS = 200_000
 """First world seed of each use; a run with seed s starts at RUN_WORLDS + s * WORLDS_OF_A_RUN."""
 WORLDS_OF_A_RUN = 10_000

@@ -1,9 +1,9 @@
 """The cold start of the tiny model: tokenizer, first weights and supervised training, kept once made.
 
-    policy = tiny_start("web", say=print)            # some minutes the first time, a moment later
+    policy = tiny_start("web", say=print)            # a minute the first time, a moment later
 
-What is kept lies in the user's cache folder under the digest of all that decides it, with `log.jsonl` (the loss curve)
-and `settings.json`. Same settings and thread count, same weights.
+What is kept lies in the user's cache folder under the digest of all that decides it, with `log.jsonl` (the loss curve
+and what checks found) and `settings.json`. It is made on one thread, whatever the run has: same settings, same weights.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ from aepo_env.corpus import cache_folders
 from aepo_env.files import whole_folder
 from aepo_env.text import did_you_mean
 from algorithms.policy import smollm2
-from algorithms.policy.codec import ChatCodec
 from algorithms.policy.loading import Policy, load_policy, resolved_device
 from algorithms.policy.tiny import TinyShape, tiny_model, tiny_tokenizer
 from algorithms.training.cold_start import ColdStart, ColdStartSettings
 from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings, RunConfig
 from algorithms.training.demonstrations import Transcript, texts, transcripts
+from algorithms.training.enough import Check, Enough
 from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, make_environment
 
-_VERSION = 3  # raise it when the same settings give another result
+_VERSION = 4  # raise it when the same settings give another result
 
 MODELS = {
-    "tiny": "0.9 million parameters, made here from nothing, and cold-started in half a minute: for CPUs",
+    "tiny": "0.9 million parameters, made here from nothing, and cold-started in a minute: for CPUs",
     "smollm2": "SmolLM2-135M-Instruct, pre-trained: `make smollm2` fetches it once",
 }
 """Models by names of ours; besides there are folders and names on the Hugging Face hub."""
@@ -54,6 +54,7 @@ class TinyStart:
     tokenizer_questions: int = 60
     shape: TinyShape = field(default_factory=TinyShape)
     training: ColdStartSettings = field(default_factory=ColdStartSettings)
+    enough: Enough = field(default_factory=Enough)
 
     def digest(self) -> str:
         """A short fingerprint."""
@@ -137,42 +138,65 @@ def model_folder(name: str) -> str:
 def make_tiny(start: TinyStart, folder: Path, say: Say, shown: Sequence[Transcript] = ()) -> None:
     """Train from nothing and write the policy, its settings and its loss curve into `folder`.
 
-    shown: transcripts to learn from; none: those of an oracle.
+    shown: transcripts to learn from, all steps long; none: those of an oracle, until it is enough.
     """
+    import torch
+
     (folder / "settings.json").write_text(json.dumps(asdict(start), indent=2) + "\n", "utf-8")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the number of threads decides the last bits of sums, and with them which start it is
+    try:
+        tokenizer = _tokenizer(start, shown)
+        model = tiny_model(len(tokenizer), start.training.seed, start.shape)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        say(
+            f"cold start: {parameters / 1e6:.2f} M parameters, at most {start.training.steps} steps on "
+            f"{f'{len(shown)} demonstrations' if shown else 'the demonstrations of an oracle'}"
+        )
+        policy = Policy(model, tokenizer)
+        _learn(start, policy, folder / "log.jsonl", say, shown)
+        policy.save(folder)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _tokenizer(start: TinyStart, shown: Sequence[Transcript]) -> Any:
     said: list[str] = texts(shown)
     for world in range(0 if shown else start.tokenizer_worlds):
         env = make_environment(start.environment, "train", TOKENIZER_WORLDS + world)
         played, _ = transcripts(env, range(start.tokenizer_questions))
         said += texts(played)
         env.close()
-    tokenizer = tiny_tokenizer(said, start.vocabulary)
-    model = tiny_model(len(tokenizer), start.training.seed, start.shape)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    say(
-        f"cold start: {parameters / 1e6:.2f} M parameters, {start.training.steps} steps on "
-        f"{f'{len(shown)} demonstrations' if shown else 'the demonstrations of an oracle'}"
-    )
-    cold = ColdStart(model, ChatCodec(tokenizer), start.training)
+    return tiny_tokenizer(said, start.vocabulary)
+
+
+def _learn(start: TinyStart, policy: Policy, log: Path, say: Say, shown: Sequence[Transcript]) -> None:
+    cold = ColdStart(policy.model, policy.codec, start.training)
     began = time.perf_counter()
 
     def source(world: int) -> Any:
         return make_environment(start.environment, "train", COLD_START_WORLDS + world)
 
-    with (folder / "log.jsonl").open("w", encoding="utf-8") as log:
+    check = None if shown else Check(start.enough, start.environment, start.training.seed)
+    with log.open("w", encoding="utf-8") as lines:
         recent: list[float] = []
+        solved: float | None = None
         for report in cold.learn(itertools.repeat(shown)) if shown else cold.train(source):
-            recent.append(report.action_loss)
-            if report.step % 50 == 0 or report.step == start.training.steps:
-                line = report._asdict() | {"action_loss_of_50": sum(recent[-50:]) / len(recent[-50:])}
-                log.write(json.dumps(line) + "\n")
-            if report.step % 250 == 0 or report.step == start.training.steps:
-                seconds = time.perf_counter() - began
+            recent = [*recent[-49:], report.action_loss]
+            solved = check.solved(policy, report.step) if check else None
+            is_last = report.step == start.training.steps or (solved or 0) >= start.enough.success
+            if is_last or solved is not None or report.step % 50 == 0:
+                line = report._asdict() | {"action_loss_of_50": sum(recent) / len(recent)}
+                lines.write(json.dumps(line | ({} if solved is None else {"solved": solved})) + "\n")
+            if is_last or report.step % 100 == 0:
                 say(
-                    f"cold start: step {report.step}/{start.training.steps}, loss on actions "
-                    f"{sum(recent[-50:]) / len(recent[-50:]):.2f}, {report.demonstrations} demonstrations, "
-                    f"{seconds:.0f} s"
+                    f"cold start: step {report.step}, loss on actions {sum(recent) / len(recent):.2f}, "
+                    f"{report.demonstrations} demonstrations, {time.perf_counter() - began:.0f} s"
+                    + ("" if solved is None else f"; solves {solved:.0%} of other training questions")
                 )
+            if is_last:
+                break
+    if check and (solved or 0) < start.enough.success:
+        say(f"cold start: ended after all its steps, before {start.enough.success:.0%} of other questions were solved")
     if cold.failed:
         say(f"cold start: the oracle failed on {cold.failed} questions, which were left out")
-    Policy(model, tokenizer).save(folder)

@@ -152,7 +152,7 @@ OTHER = [
     (["eval", "held"], "has no checkpoint yet"),
     (["eval", "held", "--device", "tpu"], "has no checkpoint yet"),
     (["coldstart", "--env", "wbe"], "did you mean 'web'?"),
-    (["coldstart", "--threads", "all"], "takes a whole number"),
+    (["coldstart", "--threads", "2"], "coldstart has no option --threads"),
     (["list", "everything"], "'everything' is more than list takes"),
     (["aepo", "--run-dir", "held"], "held holds a run already"),
     (["aepo", "--run-dir", "tasks.csv"], "cannot be written"),

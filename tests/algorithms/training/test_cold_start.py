@@ -12,6 +12,7 @@ pytest.importorskip("transformers", reason="algorithms.policy needs the extra 't
 
 import json
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from algorithms.policy.tiny import tiny_model
 from algorithms.training import tiny_start as module
 from algorithms.training.cold_start import ColdStart, ColdStartReport, ColdStartSettings, of_like_length, padded
 from algorithms.training.demonstrations import Row, encoded
-from algorithms.training.questions import make_environment
+from algorithms.training.enough import Check, Enough
+from algorithms.training.questions import RUN_WORLDS, TOKENIZER_WORLDS, make_environment
 from algorithms.training.tiny_start import TinyStart, tiny_start
 from tests.algorithms.training.small import SHAPE, WEB, demonstrations, silent, tokenizer, weights
 
@@ -138,6 +140,61 @@ def test_a_start_that_was_cut_short_leaves_nothing_and_is_made_again(
     assert len(list((tmp_path / "tiny").iterdir())) == 1
 
 
+def made(folder: Path, **changed: Any) -> tuple[list[str], list[dict[str, Any]]]:
+    """What making a start said and logged."""
+    said: list[str] = []
+    folder.mkdir()
+    module.make_tiny(replace(START, **changed), folder, said.append)
+    return said, [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_start_ends_at_the_first_check_at_which_enough_is_solved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {2: 0.1, 4: 0.19, 6: 0.2, 8: 0.9}
+    monkeypatch.setattr(Check, "solved", lambda self, policy, step: shares.get(step))
+    said, log = made(tmp_path / "start", training=replace(BRIEF, steps=10))
+    assert [(line["step"], line["solved"]) for line in log] == [(2, 0.1), (4, 0.19), (6, 0.2)]
+    assert "step 6," in said[-1]
+    assert "solves 20% of other training questions" in said[-1]
+    assert (tmp_path / "start" / "model.safetensors").exists()
+
+
+def test_a_start_that_never_solves_enough_takes_all_its_steps_and_says_so(tmp_path: Path) -> None:
+    said, log = made(tmp_path / "start", enough=Enough(success=0.5, questions=3, after=1, every=2))
+    assert [(line["step"], line["solved"]) for line in log] == [(1, 0.0), (3, 0.0)]
+    assert said[-1] == "cold start: ended after all its steps, before 50% of other questions were solved"
+
+
+def test_a_check_counts_solved_questions_of_a_world_that_nothing_else_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def success(policy: Any, env: Any, tasks: Any, sampling: Any, limits: Any, *, samples: int, seed: int) -> Any:
+        seen.append((env.spec.kwargs["world_seed"], len(tasks), sampling.temperature, samples, seed))
+        return SimpleNamespace(mean=0.25)
+
+    monkeypatch.setattr("algorithms.training.enough.success", success)
+    check = Check(Enough(questions=5, after=3, every=2), WEB, seed=7)
+    policy: Any = None
+    assert [check.solved(policy, step) for step in range(1, 7)] == [None, None, 0.25, None, 0.25, None]
+    assert seen == [(150_000, 5, 0.6, 1, 7)] * 2
+    assert TOKENIZER_WORLDS + START.tokenizer_worlds <= 150_000 < RUN_WORLDS
+
+
+def test_a_start_is_the_same_whatever_number_of_threads_the_run_has(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    states = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made(tmp_path / str(threads), training=replace(BRIEF, tokens=6_000))
+            states.append((tmp_path / str(threads) / "model.safetensors").read_bytes())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert states[0] == states[1]
+
+
 def test_whatever_decides_the_result_is_in_the_digest() -> None:
     others = (
         replace(START, vocabulary=321),
@@ -145,6 +202,7 @@ def test_whatever_decides_the_result_is_in_the_digest() -> None:
         replace(START, environment=replace(WEB, name="search")),
         replace(START, shape=replace(SHAPE, inner=50)),
         replace(START, training=replace(BRIEF, seed=1)),
+        replace(START, enough=Enough(success=0.3)),
     )
-    assert len({one.digest() for one in (START, *others)}) == 6
+    assert len({one.digest() for one in (START, *others)}) == 7
     assert START.digest() == TinyStart(**{name: getattr(START, name) for name in START.__dataclass_fields__}).digest()
