@@ -6,7 +6,7 @@ python -m algorithms.run coldstart --env web
 import argparse
 from collections.abc import Sequence
 
-from algorithms.commands.lines import say
+from algorithms.commands.lines import Stopped, say
 
 HELP = "make the tiny model's cold start, or say where it is"
 
@@ -18,8 +18,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     """Make it; the exit code."""
+    from algorithms.rollout.faults import ToolsFailed
     from algorithms.training.config import preset
     from algorithms.training.tiny_start import starting_policy
 
-    starting_policy(preset("default", options.env), say)
+    try:
+        starting_policy(preset("default", options.env), say)
+    except ToolsFailed as error:
+        raise Stopped(str(error)) from error
     return 0

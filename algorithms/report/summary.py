@@ -18,8 +18,8 @@ from algorithms.report.run_files import RunFiles
 
 CLIPPED = (0.005, 0.10)
 """Share of tokens that a healthy run clips after the first optimiser step of a batch."""
-_NEXT_TO_NONE = 0.001
-"""As much on average, or less, is a learning rate that moves nothing."""
+_NEXT_TO_NONE = 0.0005
+"""A smaller mean share is written as 0.0 %: clipping took next to no part."""
 
 _JUDGE = "reward"  # what metrics count a judge out of reach under, which is no tool
 
@@ -132,7 +132,7 @@ def parts_in_words(found: dict[str, Any]) -> list[Part]:
         parts.append(
             Part(
                 "Clip",
-                found["clip_share"] > _NEXT_TO_NONE,
+                found["clip_share"] >= _NEXT_TO_NONE or clipped > 0,
                 f"{100 * clipped:.0f} % of the steps clipped between {100 * CLIPPED[0]:g} and {100 * CLIPPED[1]:g} % "
                 f"of their tokens after the first update; {100 * found['clip_share']:.1f} % on average.",
             )

@@ -4,10 +4,11 @@
     for report in run.train(source):                # source: world number -> environment
         print(report.step, report.action_loss)
 
-Deterministic for a given thread count: the number of steps is fixed, never the time. The recipe (many small steps, loss
+Deterministic for a given thread count: the number of steps is fixed, or whoever reads the reports breaks off, never the
+time. The recipe (many small steps, loss
 on what pages say too, at half weight) is for models that start from nothing; a pre-trained one needs other settings.
 
-Left out: where results are stored (`training.tiny_start`), evaluation.
+Left out: where results are stored (`training.tiny_start`), when it is enough (`training.enough`).
 """
 
 import itertools
@@ -78,17 +79,15 @@ class ColdStart:
     def learn(self, rounds: Iterator[Sequence[Transcript]]) -> Iterator[ColdStartReport]:
         """Take `settings.steps` steps on rounds of transcripts, each shuffled by itself; a report after each."""
         batches = self._batches(rounds)
-        self.model.train()
         for step in range(1, self.settings.steps + 1):
             batch = next(batches)
+            self.model.train()
             rate = self._learning_rate(step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             action_loss, loss = self._step(batch)
             self.model.eval()  # while a report is read: whoever breaks off, or evaluates, has a model that is ready
             yield ColdStartReport(step, action_loss, loss, rate, self.tokens, self.demonstrations, self.failed)
-            self.model.train()
-        self.model.eval()
 
     def _step(self, batch: list[Row]) -> tuple[float, float]:
         ids, weights = (part.to(self.model.device) for part in padded(batch))

@@ -104,16 +104,21 @@ def _length(one: Transcript, codec: Any) -> int:
     return len(encoded(one, codec, observation_weight=0.0).tokens)
 
 
+def _decisive() -> dict[str, Any]:
+    """Of `SETTINGS`; steps and warmup follow the demonstrations."""
+    return {name: value for name, value in asdict(SETTINGS).items() if name not in ("steps", "warmup")}
+
+
 def _folder(shown: list[Transcript]) -> Path:
     sums = (smollm2.folder() / SUMS).read_text("utf-8")
-    decisive = json.dumps([_VERSION, EPOCHS, asdict(SETTINGS), sums, shown], sort_keys=True)
+    decisive = json.dumps([_VERSION, EPOCHS, _decisive(), sums, shown], sort_keys=True)
     return cache_folders()[0] / "cold-start" / f"smollm2-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
 
 
 def _kept(policy: Policy, shown: list[Transcript], folder: Path, say: Say) -> None:
     """Learn, and write the policy and its loss curve into `folder`."""
     with whole_folder(folder) as aside:
-        settings = {"demonstrations": len(shown), "epochs": EPOCHS, **asdict(SETTINGS)}
+        settings = {"demonstrations": len(shown), "epochs": EPOCHS, **_decisive()}
         (aside / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
         learn(policy, shown, say, SETTINGS, epochs=EPOCHS, log=aside / "log.jsonl")
         policy.save(aside)

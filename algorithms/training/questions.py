@@ -5,9 +5,9 @@
     questions.cursor                            # how many were handed out
 
 The generated worlds are endless: after `world_questions` questions the next world opens, so that no page can be learned
-by heart. Their seeds keep apart what a cold start saw (from 0 on) and is checked on, what tokenizers saw, and what is
-each run's own. Other corpora, and questions from a file, are one world, whose questions come again in a new order once
-all were asked.
+by heart. Their seeds keep apart what a cold start saw (from 0 on), what it is checked on, what tokenizers saw, and each
+run's own. Other corpora, and questions from a file, are one world, whose questions come again in a new order once all
+were asked.
 """
 
 from typing import Any

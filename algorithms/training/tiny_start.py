@@ -1,9 +1,10 @@
 """The cold start of the tiny model: tokenizer, first weights and supervised training, kept once made.
 
-    policy = tiny_start("web", say=print)            # a minute the first time, a moment later
+    policy = tiny_start("web", say=print)            # two minutes the first time, a moment later
 
 What is kept lies in the user's cache folder under the digest of all that decides it, with `log.jsonl` (the loss curve
-and what checks found) and `settings.json`. It is made on one thread, whatever the run has: same settings, same weights.
+and what checks found) and `settings.json`. It is made on one thread, whatever the run has: same settings,
+versions and processor, same weights.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ from algorithms.training.questions import COLD_START_WORLDS, TOKENIZER_WORLDS, m
 _VERSION = 4  # raise it when the same settings give another result
 
 MODELS = {
-    "tiny": "0.9 million parameters, made here from nothing, and cold-started in a minute: for CPUs",
+    "tiny": "0.9 million parameters, made here from nothing, and cold-started within two minutes: for CPUs",
     "smollm2": "SmolLM2-135M-Instruct, pre-trained: `make smollm2` fetches it once",
 }
 """Models by names of ours; besides there are folders and names on the Hugging Face hub."""
@@ -90,6 +91,7 @@ def tiny_start(
 
 def starting_policy(config: RunConfig, say: Say = print) -> Policy:
     """The policy a run starts from: `loaded_policy`, or one that learned from demonstrations of a file or an oracle."""
+    _use_threads(config)
     if config.demonstrations is not None:
         from algorithms.training.demonstrated import demonstrated_policy
 
@@ -103,10 +105,9 @@ def starting_policy(config: RunConfig, say: Say = print) -> Policy:
 
 def loaded_policy(config: RunConfig, say: Say = print) -> Policy:
     """The policy that `config.model` names, on its device, computed with the run's number of threads."""
-    import torch
     from transformers.utils import logging
 
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    _use_threads(config)
     quiet: Any = logging
     quiet.disable_progress_bar()  # bars of a moment each, among lines that a person reads
     device = resolved_device(config.device)
@@ -117,6 +118,12 @@ def loaded_policy(config: RunConfig, say: Say = print) -> Policy:
         say("the tiny model's cold start is on the generated worlds: of other pages and questions it knows little")
     policy = tiny_start(config.environment.name, say=say)
     return Policy(policy.model.to(device), policy.tokenizer)
+
+
+def _use_threads(config: RunConfig) -> None:
+    import torch
+
+    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
 
 
 def model_folder(name: str) -> str:
@@ -180,23 +187,26 @@ def _learn(start: TinyStart, policy: Policy, log: Path, say: Say, shown: Sequenc
     check = None if shown else Check(start.enough, start.environment, start.training.seed)
     with log.open("w", encoding="utf-8") as lines:
         recent: list[float] = []
-        solved: float | None = None
+        found: float | None = None
+        is_enough = False
         for report in cold.learn(itertools.repeat(shown)) if shown else cold.train(source):
             recent = [*recent[-49:], report.action_loss]
             solved = check.solved(policy, report.step) if check else None
-            is_last = report.step == start.training.steps or (solved or 0) >= start.enough.success
+            found = found if solved is None else solved
+            is_enough = solved is not None and solved >= start.enough.success
+            is_last = is_enough or report.step == start.training.steps
             if is_last or solved is not None or report.step % 50 == 0:
                 line = report._asdict() | {"action_loss_of_50": sum(recent) / len(recent)}
                 lines.write(json.dumps(line | ({} if solved is None else {"solved": solved})) + "\n")
-            if is_last or report.step % 100 == 0:
+            if is_last or solved is not None or report.step % 100 == 0:
                 say(
                     f"cold start: step {report.step}, loss on actions {sum(recent) / len(recent):.2f}, "
                     f"{report.demonstrations} demonstrations, {time.perf_counter() - began:.0f} s"
-                    + ("" if solved is None else f"; solves {solved:.0%} of other training questions")
+                    + ("" if solved is None else f"; solves {100 * solved:.1f} % of other training questions")
                 )
             if is_last:
                 break
-    if check and (solved or 0) < start.enough.success:
-        say(f"cold start: ended after all its steps, before {start.enough.success:.0%} of other questions were solved")
+    if found is not None and not is_enough:
+        say(f"cold start: ended after all its steps, at {100 * found:.1f} % of {100 * start.enough.success:g} % wanted")
     if cold.failed:
         say(f"cold start: the oracle failed on {cold.failed} questions, which were left out")

@@ -69,7 +69,7 @@ def test_a_run_without_a_step_has_no_figures_and_no_parts(tmp_path: Path) -> Non
         ({"interpreters__forked": 0}, "Live interpreters in forks"),
         ({"update__clip_share": 0.0}, "Clip"),
         ({"update__clip_share": 0.0004}, "Clip"),  # 0.0 % in words
-        ({"update__clip_share": 0.002}, None),
+        ({"update__clip_share": 0.0006}, None),
         ({"update__kept_gradient": 0.0}, "Balanced clip"),
         ({"entropy_deviation": 0.0}, "Entropy-aware advantage"),
         ({"unique_tokens": 400}, "Token tree"),

@@ -1,4 +1,4 @@
-"""The cold start is the same twice, learns what its weights say, and ends at a low learning rate; it is kept."""
+"""The cold start is the same twice, learns what its weights say, and ends when it is enough; it is kept."""
 
 from collections import Counter
 from dataclasses import replace
@@ -19,12 +19,14 @@ import torch
 from torch.nn import functional
 
 from algorithms.policy.codec import ChatCodec
+from algorithms.policy.loading import Policy
 from algorithms.policy.tiny import tiny_model
+from algorithms.rollout.faults import ToolsFailed
 from algorithms.training import tiny_start as module
 from algorithms.training.cold_start import ColdStart, ColdStartReport, ColdStartSettings, of_like_length, padded
 from algorithms.training.demonstrations import Row, encoded
 from algorithms.training.enough import Check, Enough
-from algorithms.training.questions import RUN_WORLDS, TOKENIZER_WORLDS, make_environment
+from algorithms.training.questions import make_environment
 from algorithms.training.tiny_start import TinyStart, tiny_start
 from tests.algorithms.training.small import SHAPE, WEB, demonstrations, silent, tokenizer, weights
 
@@ -131,10 +133,16 @@ def test_a_start_that_was_cut_short_leaves_nothing_and_is_made_again(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(ColdStart, "_step", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tiny_start("web", say=silent, start=START)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(ColdStart, "_step", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                tiny_start("web", say=silent, start=START)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     assert list((tmp_path / "tiny").iterdir()) == []
     tiny_start("web", say=silent, start=START)
     assert len(list((tmp_path / "tiny").iterdir())) == 1
@@ -156,14 +164,53 @@ def test_a_start_ends_at_the_first_check_at_which_enough_is_solved(
     said, log = made(tmp_path / "start", training=replace(BRIEF, steps=10))
     assert [(line["step"], line["solved"]) for line in log] == [(2, 0.1), (4, 0.19), (6, 0.2)]
     assert "step 6," in said[-1]
-    assert "solves 20% of other training questions" in said[-1]
+    assert "solves 20.0 % of other training questions" in said[-1]
     assert (tmp_path / "start" / "model.safetensors").exists()
 
 
 def test_a_start_that_never_solves_enough_takes_all_its_steps_and_says_so(tmp_path: Path) -> None:
     said, log = made(tmp_path / "start", enough=Enough(success=0.5, questions=3, after=1, every=2))
     assert [(line["step"], line["solved"]) for line in log] == [(1, 0.0), (3, 0.0)]
-    assert said[-1] == "cold start: ended after all its steps, before 50% of other questions were solved"
+    assert said[-1] == "cold start: ended after all its steps, at 0.0 % of 50 % wanted"
+
+
+def test_a_start_that_was_not_checked_is_not_said_to_have_missed_anything(tmp_path: Path) -> None:
+    said, log = made(tmp_path / "start")
+    assert [(line["step"], "solved" in line) for line in log] == [(3, False)]
+    assert "wanted" not in "".join(said)
+
+
+def test_checks_change_nothing_of_what_is_learned(tmp_path: Path) -> None:
+    made(tmp_path / "checked", enough=Enough(success=1.1, questions=3, after=1, every=1))
+    made(tmp_path / "unchecked")
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("checked", "unchecked"))
+    assert one == other
+
+
+def test_a_check_while_tools_fail_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEPO_CACHE", str(tmp_path))
+    scores = SimpleNamespace(mean=0.5, lost=2)
+    monkeypatch.setattr("algorithms.training.enough.success", lambda *_, **__: scores)
+    with pytest.raises(ToolsFailed, match="at step 2: 2 of 3 episodes were lost"):
+        tiny_start("web", say=silent, start=replace(START, enough=Enough(questions=3, after=2, every=1)))
+    assert list((tmp_path / "tiny").iterdir()) == []
+
+
+@pytest.mark.parametrize("environment", ["web", "search", "code"])
+def test_every_environment_can_be_checked(environment: str) -> None:
+    start = module.start_of(environment)
+    policy = Policy(tiny_model(len(tokenizer()), 0, SHAPE), tokenizer())
+    assert Check(Enough(questions=3, after=1, every=1), start.environment, seed=0).solved(policy, 1) == 0.0
+
+
+def test_a_model_is_ready_to_be_asked_whenever_a_report_is_read() -> None:
+    model = tiny_model(len(tokenizer()), 0, SHAPE)
+    cold = ColdStart(model, ChatCodec(tokenizer()), BRIEF)
+    for report in cold.train(lambda world: make_environment(WEB, "train", world)):
+        assert not model.training
+        if report.step == 2:
+            break
+    assert not model.training
 
 
 def test_a_check_counts_solved_questions_of_a_world_that_nothing_else_uses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,14 +218,13 @@ def test_a_check_counts_solved_questions_of_a_world_that_nothing_else_uses(monke
 
     def success(policy: Any, env: Any, tasks: Any, sampling: Any, limits: Any, *, samples: int, seed: int) -> Any:
         seen.append((env.spec.kwargs["world_seed"], len(tasks), sampling.temperature, samples, seed))
-        return SimpleNamespace(mean=0.25)
+        return SimpleNamespace(mean=0.25, lost=0)
 
     monkeypatch.setattr("algorithms.training.enough.success", success)
     check = Check(Enough(questions=5, after=3, every=2), WEB, seed=7)
     policy: Any = None
     assert [check.solved(policy, step) for step in range(1, 7)] == [None, None, 0.25, None, 0.25, None]
     assert seen == [(150_000, 5, 0.6, 1, 7)] * 2
-    assert TOKENIZER_WORLDS + START.tokenizer_worlds <= 150_000 < RUN_WORLDS
 
 
 def test_a_start_is_the_same_whatever_number_of_threads_the_run_has(tmp_path: Path) -> None:
@@ -203,6 +249,7 @@ def test_whatever_decides_the_result_is_in_the_digest() -> None:
         replace(START, shape=replace(SHAPE, inner=50)),
         replace(START, training=replace(BRIEF, seed=1)),
         replace(START, enough=Enough(success=0.3)),
+        replace(START, enough=Enough(turn_tokens=32)),
     )
-    assert len({one.digest() for one in (START, *others)}) == 7
+    assert len({one.digest() for one in (START, *others)}) == 8
     assert START.digest() == TinyStart(**{name: getattr(START, name) for name in START.__dataclass_fields__}).digest()

@@ -16,6 +16,7 @@ from algorithms.policy.loading import load_policy, resolved_device
 from algorithms.training import demonstrated, tiny_start
 from algorithms.training.cold_start import ColdStart, ColdStartSettings
 from algorithms.training.demonstrations import Transcript, encoded, read_transcripts
+from algorithms.training.enough import Check, Enough
 from algorithms.training.tiny_start import starting_policy
 from tests.algorithms.training.small import SHAPE, WEB, config, demonstrations, silent, untrained, weights
 
@@ -84,10 +85,18 @@ def test_the_tiny_model_is_made_on_the_file_alone(file: str, tmp_path: Path, mon
     monkeypatch.setenv("AEPO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("algorithms.training.cold_start.transcripts", lambda *_: pytest.fail("an oracle was asked"))
     monkeypatch.setattr(tiny_start, "transcripts", lambda *_: pytest.fail("an oracle was asked"))
-    brief = tiny_start.TinyStart(WEB, vocabulary=320, shape=SHAPE, training=ColdStartSettings(steps=3, warmup=1))
+    monkeypatch.setattr(Check, "solved", lambda *_: pytest.fail("checked: what is demonstrated is learned to the end"))
+    training = ColdStartSettings(steps=3, warmup=1)
+    brief = tiny_start.TinyStart(WEB, vocabulary=320, shape=SHAPE, training=training, enough=Enough(after=1, every=1))
     monkeypatch.setattr(tiny_start, "TinyStart", lambda *_: brief)
-    wanted = config(model="tiny", demonstrations=file)
-    first = starting_policy(wanted, silent)
+    wanted = config(model="tiny", demonstrations=file, threads=1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first = starting_policy(wanted, silent)
+        assert torch.get_num_threads() == 1  # the run's
+    finally:
+        torch.set_num_threads(before)
     monkeypatch.setattr(tiny_start, "make_tiny", lambda *_: pytest.fail("made again"))
     assert torch.equal(weights(starting_policy(wanted, silent).model), weights(first.model))
     Path(file).write_text("".join(json.dumps(chat(one)) + "\n" for one in demonstrations(0, 11)), "utf-8")

@@ -14,6 +14,7 @@ from algorithms.policy.codec import ChatCodec
 from algorithms.training.config import TINY_ENVIRONMENT, EnvironmentSettings
 from algorithms.training.demonstrations import Transcript, encoded, texts, transcripts
 from algorithms.training.questions import (
+    CHECK_WORLD,
     COLD_START_WORLDS,
     RUN_WORLDS,
     TOKENIZER_WORLDS,
@@ -129,6 +130,7 @@ def test_worlds_of_tokenizer_cold_start_and_runs_do_not_overlap(monkeypatch: pyt
     start = TinyStart(WEB)
     used = [set(range(COLD_START_WORLDS, COLD_START_WORLDS + 10_000))]  # ten times what a cold start can use
     used.append(set(range(TOKENIZER_WORLDS, TOKENIZER_WORLDS + 100 * start.tokenizer_worlds)))
+    used.append({CHECK_WORLD})
     for seed in range(100):
         questions = Questions(WEB, seed)
         for world in (0, 1, 2, WORLDS_OF_A_RUN - 1):
