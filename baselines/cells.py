@@ -33,6 +33,7 @@ class Cell(NamedTuple):
 
     steps: of the run. environment, model: their names. folder: where the run is or will be.
     start: a digest of what decides the evaluation before training, which cells of one start share.
+    grows_more: whether it grows others in place of questions that teach nothing, which takes twice as long.
     """
 
     contender: Contender
@@ -44,6 +45,7 @@ class Cell(NamedTuple):
     model: str
     folder: Path
     start: str = ""
+    grows_more: bool = False
 
     @property
     def name(self) -> str:
@@ -56,6 +58,11 @@ class Cell(NamedTuple):
         return f"{self.contender.label}, seed {self.seed}"
 
 
+def longest_first(cells: Sequence[Cell]) -> list[Cell]:
+    """Seed by seed as they were, and of each seed those first that take longest: else one core waits for the last."""
+    return sorted(cells, key=lambda cell: (cell.seed, not cell.grows_more))
+
+
 def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], out: Path) -> list[Cell]:
     """Every contender with seeds 0 to `seeds` - 1, seed by seed, so that an early stop leaves whole comparisons.
 
@@ -66,6 +73,7 @@ def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], 
     """
     from algorithms.commands.train import checked
     from algorithms.training.starts import start_digest
+    from algorithms.training.trainer import algorithm_of
 
     lines = [(*one.words, *shared) for one in found]
     configs = [_configuration(one, line) for one, line in zip(found, lines, strict=True)]
@@ -79,7 +87,8 @@ def all_cells(found: Sequence[Contender], *, seeds: int, shared: Sequence[str], 
             line = (*words, "--seed", str(seed))
             folder = out / "cells" / name
             names = config.environment.name, config.model
-            made.append(Cell(one, seed, line, digest, config.steps, *names, folder, start_digest(config)))
+            grows_more = algorithm_of(config).filter.asks_again(0, 1, 1)
+            made.append(Cell(one, seed, line, digest, config.steps, *names, folder, start_digest(config), grows_more))
     return made
 
 

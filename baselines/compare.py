@@ -33,7 +33,7 @@ from aepo_env.text import did_you_mean
 from algorithms.commands.configuration import add_options
 from algorithms.commands.ending import Parser, ended, lacking, terminable
 from algorithms.commands.lines import number, say, whole
-from baselines.cells import Cell, all_cells, measured_start
+from baselines.cells import Cell, all_cells, longest_first, measured_start
 from baselines.contenders import Contender, contenders
 
 _UNITS = ("rollouts", "tokens", "tool-calls", "seconds")
@@ -192,7 +192,7 @@ def _train(cells: Sequence[Cell], results: Any, options: argparse.Namespace, out
             and RunDirectory(cell.folder).is_finished()
         ):
             results.add(record(cell))
-    waiting = [cell for cell in cells if not results.has(cell)]
+    waiting = longest_first([cell for cell in cells if not results.has(cell)])
     done = len(cells) - len(waiting)
     say(f"{len(cells)} cells: {done} finished, {len(waiting)} to train, {options.jobs} at once; results go to {out}")
     if waiting and waiting[0].model == "tiny" and options.demonstrations is None:

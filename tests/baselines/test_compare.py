@@ -110,6 +110,18 @@ def test_settings_decide_the_cell_and_spelling_does_not(tmp_path: Path, monkeypa
     assert digest("--model", str(tmp_path)) == other_model
 
 
+def test_of_each_seed_those_that_take_longest_begin_first(tmp_path: Path) -> None:
+    options = compare._parser().parse_args(["aepo", "grpo", "dapo", "gppo"])
+    cells = compare.all_cells(
+        compare._contenders(options), seeds=2, shared=compare._shared(options, "smoke", "web"), out=tmp_path
+    )
+    assert [(one.seed, one.contender.label) for one in cells[:4]] == [
+        (0, name) for name in ("aepo", "grpo", "dapo", "gppo")
+    ]
+    order = [(one.seed, one.contender.label) for one in compare.longest_first(cells)]
+    assert order == [(seed, name) for seed in (0, 1) for name in ("dapo", "gppo", "aepo", "grpo")]
+
+
 def wait_for(file: Path, process: "subprocess.Popen[bytes]", holds: str = "") -> None:
     began = time.monotonic()
     while not (file.is_file() and holds in file.read_text("utf-8")):
