@@ -211,13 +211,13 @@ class _Swapped(NamedTuple):
 
 def _swapped_results(config: "RunConfig", ordinary: "RunDirectory") -> dict[str, Any]:
     """What the trained policy scores with another question's results, and the verdict, as plain numbers."""
-    from algorithms.training.evaluation import mean_interval
+    from algorithms.training.evaluation import mean_share
 
     _say("\nthe trained policy with tool results swapped between questions")
     found = _play_swapped(replace(config, model=str(ordinary.latest_policy())))
     scores = _intervals(found.scores)
     answers = {task.id: set(task.answers) for task in found.tasks}
-    own = {name: mean_interval(one) for name, one in _evaluation(ordinary, "after").items()}
+    own = {name: mean_share(one) for name, one in _evaluation(ordinary, "after").items()}
     return {
         **_verdict(scores, own, MOST_SUCCESS),
         "success": _plain(scores),

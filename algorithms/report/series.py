@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import faults_by_name, interval
+from algorithms.report.summary import faults_by_name, share_interval
 
 Chart = dict[str, Any]
 Record = dict[str, Any]
@@ -256,7 +256,7 @@ def families(run: RunFiles) -> list[dict[str, Any]]:
                 groups.setdefault(kind or "no family", []).append(score)
             for name in ["all", *sorted(set(groups) - {"all"})]:
                 row = rows.setdefault(name, {"name": name, "questions": len(groups[name]), "before": None})
-                row[when] = [100 * number for number in interval(groups[name])]
+                row[when] = [100 * number for number in share_interval(groups[name])]
         if rows:
             tables.append({"title": title, "rows": [{"after": None, **row} for row in rows.values()]})
     return tables

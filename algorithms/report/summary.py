@@ -257,6 +257,19 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % interval of values between 0 and 1, within these.
+
+    Where all are right or all wrong it is that of Clopper and Pearson: the normal one would have no width then, as if a
+    few questions were proof.
+    """
+    if len(values) > 1 and min(values) == max(values) and values[0] in (0.0, 1.0):
+        reach = 1 - 0.025 ** (1 / len(values))
+        return (0.0, 0.0, reach) if values[0] == 0 else (1.0, 1.0 - reach, 1.0)
+    mean, low, high = interval(values)
+    return mean, max(0.0, low), min(1.0, high)
+
+
 def _quartiles(rollouts: Iterable[dict[str, Any]]) -> dict[str, float] | None:
     """Of P(fork) over all decisions of a run, from counts of probabilities to 0.01."""
     counts: Counter[float] = Counter()

@@ -22,7 +22,7 @@ ENVIRONMENTS = {"web": "aepo_env/Web-v0", "search": "aepo_env/Search-v0", "code"
 """What `--env` may say, and the registered environment behind it."""
 
 PRESETS = {
-    "smoke": "two steps of the tiny model: shows within a minute that everything works",
+    "smoke": "two steps of the tiny model: shows within a minute, once its cold start is made, that everything works",
     "quick": "a minute and a half of reinforcement learning of the tiny model: for comparisons over many seeds",
     "default": "the tiny model trained on two cores within eight minutes",
     "paper": "the published sizes: needs GPUs",

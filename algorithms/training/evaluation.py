@@ -25,7 +25,7 @@ from aepo_env.rewards.reward import FinishedEpisode
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
-from algorithms.report.summary import interval
+from algorithms.report.summary import interval, share_interval
 from algorithms.rollout.grow import grow
 from algorithms.rollout.independent import Independent
 from algorithms.rollout.inputs import TokenLimits
@@ -67,7 +67,7 @@ class Scores:
 
     def interval(self) -> Interval:
         """Of the mean."""
-        return mean_interval(self.scores)
+        return mean_share(self.scores)
 
     def by_family(self) -> dict[str, float]:
         """Means by task family."""
@@ -78,7 +78,7 @@ class Scores:
         """For eval.jsonl."""
         told = {}
         if self.f1 is not None:
-            mean, *bounds = mean_interval(self.f1)
+            mean, *bounds = mean_share(self.f1)
             told = {"f1": mean, "f1_interval": bounds, "f1_scores": self.f1.tolist()}
         return {
             "mean": self.mean,
@@ -96,6 +96,11 @@ class Scores:
 def mean_interval(values: NDArray[np.float64]) -> Interval:
     """Mean and normal 95 % interval; of one value alone, the value."""
     return Interval(*interval(values.tolist()))
+
+
+def mean_share(values: NDArray[np.float64]) -> Interval:
+    """Mean and 95 % interval of shares solved, or of F1: within 0 and 1, and of some width where all are equal."""
+    return Interval(*share_interval(values.tolist()))
 
 
 def paired_gain(before: ArrayLike, after: ArrayLike) -> Interval:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from algorithms.training.evaluation import Interval, Scores, mean_interval
+from algorithms.training.evaluation import Scores, mean_share
 from baselines.agents.episodes import Played
 
 
@@ -58,17 +57,6 @@ def append(file: Path, text: str = "") -> None:
         raise ValueError(f"{file} cannot be written ({error.strerror}): choose another --results.") from error
 
 
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Mean with its 95 % interval; where all are right or all wrong, that of Clopper and Pearson.
-
-    The normal one would have no width then, as if a few questions were proof.
-    """
-    if len(values) and values.min() == values.max() and values[0] in (0.0, 1.0):
-        reach = 1 - 0.025 ** (1 / len(values))
-        return Interval(0.0, 0.0, reach) if values[0] == 0 else Interval(1.0, 1.0 - reach, 1.0)
-    return mean_interval(values)
-
-
 def in_words(played: Sequence[Played], scores: Scores) -> list[str]:
     """Lines for a person: success by family, calls, tokens and why episodes ended."""
     found = scores.scores
@@ -77,10 +65,10 @@ def in_words(played: Sequence[Played], scores: Scores) -> list[str]:
     rows += [(name, found[[one == name for one in scores.families]]) for name in names if len(names) > 1]
     width = max(len(name) for name, _ in rows)
     lines = [
-        f"  {name:<{width}}  {100 * low_mean:5.1f} %  ({max(0.0, 100 * low):.1f} to {min(100.0, 100 * high):.1f})  "
+        f"  {name:<{width}}  {100 * low_mean:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
         f"{len(values)} question{'s' * (len(values) != 1)}"
         for name, values in rows
-        for low_mean, low, high in [interval(values)]
+        for low_mean, low, high in [mean_share(values)]
     ]
     count = len(played)
     calls = ", ".join(f"{name} {number / count:.2f}" for name, number in scores.tool_calls.items()) or "none"

@@ -19,6 +19,7 @@ from algorithms.training.evaluation import (
     evaluate,
     in_words,
     mean_interval,
+    mean_share,
     paired_gain,
     success,
     with_f1,
@@ -45,7 +46,17 @@ def test_an_interval_is_that_of_the_mean_of_questions() -> None:
     half = 1.96 * math.sqrt(0.3 * 0.7 / (asked - 1))  # the sample's deviation of a share p: p (1 - p) n / (n - 1)
     assert (mean, low, high) == pytest.approx((0.3, 0.3 - half, 0.3 + half))
     assert mean_interval(np.array([0.25])) == (0.25, 0.25, 0.25)
-    assert scores(0.0, 0.5, 1.0).interval() == mean_interval(np.array([0.0, 0.5, 1.0]))
+
+
+def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
+    assert scores(0.0, 0.5, 1.0).interval() == (0.5, 0.0, 1.0)  # the normal one has a half of 0.57
+    some = np.array([0.0, 0.5] * 20)
+    assert mean_share(some) == mean_interval(some)
+
+
+def test_an_interval_of_all_or_nothing_has_a_width() -> None:
+    assert mean_share(np.zeros(10)) == pytest.approx((0, 0, 0.3085), abs=1e-4)  # Clopper and Pearson, in tables
+    assert mean_share(np.ones(10)) == pytest.approx((1, 0.6915, 1), abs=1e-4)
 
 
 def test_a_gain_is_paired_by_question() -> None:

@@ -112,6 +112,9 @@ def test_that_of_smollm2_is_made_once(model: str, tmp_path: Path, monkeypatch: p
     assert said[-1] == f"cold start on oracle demonstrations: taken from {kept}"
     with pytest.raises(pytest.fail.Exception, match="learned again"):
         starting_policy(replace(wanted, oracle_demonstrations=5), silent)
+    # The number of steps and the warm-up follow the demonstrations: another does not make another cold start.
+    monkeypatch.setattr(oracle_start, "SETTINGS", replace(QUICK, steps=7, warmup=3))
+    starting_policy(wanted, silent)
     (Path(model) / SUMS).write_text("of another model\n")
     with pytest.raises(pytest.fail.Exception, match="learned again"):
         starting_policy(wanted, silent)

@@ -11,12 +11,11 @@ pytest.importorskip("torch", reason="baselines stand on algorithms: pip install 
 pytest.importorskip("transformers", reason="algorithms.policy needs the extra 'train'")
 
 from aepo_env.stored import from_plain
-from algorithms.training.evaluation import Scores, mean_interval
+from algorithms.training.evaluation import Scores
 from algorithms.training.run_directory import RunDirectory
 from baselines.agents import command
 from baselines.agents.__main__ import main
 from baselines.agents.known import AGENTS
-from baselines.agents.results import interval
 from tests.algorithms.training.small import config, trainer, untrained
 
 
@@ -100,13 +99,6 @@ def test_a_server_is_a_model_too(monkeypatch: pytest.MonkeyPatch) -> None:
     (record,) = lines("all.jsonl")
     assert (record["model"], record["tokens"]["requests"]) == ("served", 3)
     assert "secret" not in Path("all.jsonl").read_text("utf-8")
-
-
-def test_an_interval_of_all_or_nothing_has_a_width() -> None:
-    assert interval(np.zeros(10)) == pytest.approx((0, 0, 0.3085), abs=1e-4)  # Clopper and Pearson, in tables
-    assert interval(np.ones(10)) == pytest.approx((1, 0.6915, 1), abs=1e-4)
-    some = np.array([0.0, 1.0, 1.0])
-    assert interval(some) == mean_interval(some)
 
 
 TINY = ["react", "--policy", "tiny"]
