@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, line: Sequence[str]) -> int:
     limits = TokenLimits(config.turn_tokens, config.total_tokens)
     try:
         tasks = env.unwrapped.tasks[: config.evaluation.questions]
-        found = evaluate(policy, env, tasks, config.evaluation, limits, seed=config.seed)
+        found = evaluate(policy, env, tasks, config.evaluation, limits, seed=config.seed, say=say)
     except ToolsFailed as error:
         raise Stopped(str(error)) from error
     finally:

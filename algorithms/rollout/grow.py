@@ -24,7 +24,7 @@ Left out: more than one child a fork, weights and losses.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -66,6 +66,7 @@ def grow(
     step_seconds: float | None = None,
     schedule: Schedule = "logical",
     seen: Counter[str] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Grown:
     """Grow one tree per task.
 
@@ -81,6 +82,7 @@ def grow(
         step_seconds: a step that takes longer is given up as a fault; None: the deadlines of its calls and 100 s.
         schedule: when fork decisions fall; see `paths.Schedule`.
         seen: how often each task was grown before in this step, and counted on: one that comes again draws anew.
+        progress: is told, again and again while it grows, how many of the questions are finished.
 
     Raises:
         ValueError: a prompt leaves no room for a token, or an unknown schedule. RuntimeError: an audit failed; as
@@ -95,7 +97,7 @@ def grow(
         Player(threads), schedule, step_seconds,
     )  # fmt: skip
     try:
-        growth.run(tasks, Counter() if seen is None else seen)
+        growth.run(tasks, Counter() if seen is None else seen, progress)
     finally:
         growth.close()
     return Grown(

@@ -17,7 +17,7 @@ Left out: everything a strategy decides, and what `grow` says it leaves out.
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import aepo_env
@@ -82,7 +82,7 @@ class Growth:
         self.at: dict[Branch, tuple[Question, Path]] = {}
         self.growing = 0
 
-    def run(self, tasks: Sequence[Task], seen: Counter[str]) -> None:
+    def run(self, tasks: Sequence[Task], seen: Counter[str], progress: Callable[[int], None] | None = None) -> None:
         """From the questions to their finished trees. seen: how often each id was grown before under the same key."""
         for task in tasks:
             seen[task.id] += 1
@@ -97,6 +97,8 @@ class Growth:
                 self._wrote(*self.at[generated.branch], generated)
             for path, played in self.player.finished(wait_for_one=not self.engine.busy):
                 self._played(*self.at[path.branch], played)
+            if progress:
+                progress(len(self.questions) - self.growing)
 
     def close(self) -> None:
         """Give everything back. Idempotent, and as complete after an error."""

@@ -12,8 +12,9 @@ the sample (normal approximation of the mean of per-question scores), so that se
 taken for more evidence than they are.
 """
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from algorithms.training.config import EvaluationSettings
 from algorithms.training.measures import solved
 
 F1 = "f1"  # a part of the reward, in environments that `with_f1` made tell it
+_SAY_SECONDS = 30.0
 _AT_ONCE = 400  # trajectories whose keys and values are kept at the same time
 
 
@@ -117,8 +119,12 @@ def success(
     *,
     samples: int,
     seed: int,
+    progress: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Play every task `samples` times. Draws depend on the seed, the task and the sample alone."""
+    """Play every task `samples` times. Draws depend on the seed, the task and the sample alone.
+
+    progress: is told, again and again, how many tasks are done.
+    """
     scores: list[float] = []
     overlaps: list[float] = []
     stops: Counter[str] = Counter()
@@ -130,7 +136,7 @@ def success(
         some = tasks[start : start + at_once]
         grown = grow(
             some, env, policy.engine(), policy.codec, Independent(samples), seed=seed, step=0, limits=limits,
-            sampling=sampling,
+            sampling=sampling, progress=progress and _behind(start, progress),
         )  # fmt: skip
         for tree in grown.trees:
             right = [solved(leaf.rewards) for leaf in tree.leaves]
@@ -148,6 +154,10 @@ def success(
         lost,
         np.array(overlaps) if told else None,
     )
+
+
+def _behind(start: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda done: progress(start + done)
 
 
 class _WithF1:
@@ -210,10 +220,36 @@ def evaluate(
     *,
     seed: int,
     sampled: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
-    """Greedy success and, unless `sampled` is False, success at the settings' temperature."""
-    greedy = success(policy, env, tasks, Sampling(temperature=0.0), limits, samples=1, seed=seed)
+    """Greedy success and, unless `sampled` is False, success at the settings' temperature.
+
+    say: is told in words, every half minute, how far it has come.
+    """
+    greedy = success(
+        policy, env, tasks, Sampling(temperature=0.0), limits, samples=1, seed=seed,
+        progress=_Progress("greedy", len(tasks), say),
+    )  # fmt: skip
     if not sampled:
         return Evaluation(greedy, None)
     drawn = Sampling(temperature=settings.temperature, top_p=settings.top_p)
-    return Evaluation(greedy, success(policy, env, tasks, drawn, limits, samples=settings.samples, seed=seed))
+    samples = f"{settings.samples} sample{'s' * (settings.samples != 1)} each"
+    found = success(
+        policy, env, tasks, drawn, limits, samples=settings.samples, seed=seed,
+        progress=_Progress(samples, len(tasks), say),
+    )  # fmt: skip
+    return Evaluation(greedy, found)
+
+
+class _Progress:
+    """Says how many questions are done, at most every half minute."""
+
+    def __init__(self, what: str, questions: int, say: Callable[[str], None]) -> None:
+        self.what, self.questions, self.say = what, questions, say
+        self.began = self.said = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self.said >= _SAY_SECONDS and done < self.questions:
+            self.said = now
+            self.say(f"evaluating, {self.what}: {done} of {self.questions} questions done, {now - self.began:.0f} s")

@@ -245,6 +245,7 @@ class Trainer:
             self.limits,
             seed=self.config.seed,
             sampled=sampled,
+            say=self.say,
         )
         seconds = time.perf_counter() - began
         if self.directory is not None:

@@ -87,6 +87,20 @@ def test_samples_of_a_question_are_averaged_before_anything_else(development: An
     assert found.interval() == mean_interval(found.scores)
 
 
+def test_progress_is_told_in_questions_of_all_batches(development: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_AT_ONCE", 4)
+    monkeypatch.setattr(evaluation, "_SAY_SECONDS", 0.0)
+    tasks = [development.unwrapped.tasks[i] for i in range(6)]
+    settings = EvaluationSettings(questions=6, samples=2)
+    said: list[str] = []
+    evaluate(policy(), development, tasks, settings, LIMITS, seed=0, say=said.append)
+    for what in ("greedy", "2 samples each"):
+        counts = [int(line.split()[-7]) for line in said if line.startswith(f"evaluating, {what}: ")]
+        assert counts == sorted(counts)
+        assert set(counts) >= {0, 4}  # the end of a batch that is not the last, and never "6 of 6"
+        assert max(counts) < 6
+
+
 def test_a_question_counts_only_if_its_answer_is_wholly_right(
     development: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
