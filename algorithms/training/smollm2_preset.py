@@ -17,7 +17,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 2, "questions": 2, "oracle_demonstrations": 8, "evaluation": EvaluationSettings(8, 1)},
     "quick": {"steps": 4, "questions": 4, "oracle_demonstrations": 96, "evaluation": EvaluationSettings(24, 1)},
     # 160: after 320 the trajectories of a question were nearly alike (0.05 nats a token), and taught nothing.
-    "default": {"steps": 16, "questions": 4, "oracle_demonstrations": 160, "evaluation": EvaluationSettings(60, 2)},
+    "default": {"steps": 40, "questions": 4, "oracle_demonstrations": 160, "evaluation": EvaluationSettings(60, 2)},
 }
 
 _READING: dict[str, Any] = {
