@@ -250,7 +250,7 @@ def preset(name: str, environment: str = "web", model: str = "tiny", corpus: str
     _one_of("preset", name, PRESETS)
     tiny = RunConfig(
         environment=EnvironmentSettings(environment, TINY_ENVIRONMENT[environment]),
-        steps=76,
+        steps=70,
         questions=14,
         # A turn of the tiny model has some 16 tokens: ten reach over the name it read, where it is unsure.
         settings={"rollout.budget": 16, "rollout.look_ahead": 10, "epochs": 2},
