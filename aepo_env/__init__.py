@@ -9,9 +9,16 @@
 Importing this package registers the environments and loads nothing heavy; worlds are made when an environment is.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-import gymnasium
+try:
+    import gymnasium
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"aepo_env needs gymnasium, which {sys.executable} does not have: in a checkout use .venv/bin/python, which "
+        "`make setup` makes; elsewhere pip install it."
+    ) from error
 
 if TYPE_CHECKING:
     from aepo_env.agent import Agent, Oracle, play

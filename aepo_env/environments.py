@@ -190,10 +190,13 @@ def _asked(
     if not (chosen := select_split(kept, split or "all")):  # chance puts each into a split
         raise ValueError(
             f"None of the {len(kept)} tasks of {file} falls into split {split!r} (80, 10 and 10 of a hundred are "
-            'train, dev and test): give more tasks, or take split="all".'
+            f"train, dev and test): {_MORE}."
         )
     name = f"{Path(file).name}, {split or 'all'}"
     return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus, SnippetOracle)
+
+
+_MORE = 'give more (training and its evaluation need some forty), or, to play them alone, take split="all"'
 
 
 @functools.lru_cache(maxsize=8)
@@ -233,7 +236,8 @@ def _folder(path: Path, split: Any, families: tuple[str, ...] | None) -> World:
     world = folder_world(path, split=split)
     if not world.tasks:  # so it is with few questions: chance puts each into a split
         raise ValueError(
-            f'No question of {path} falls into split {split!r}: write more questions, or take split="all".'
+            f"No question of {path} falls into split {split!r} (80, 10 and 10 of a hundred are train, dev and test): "
+            f"{_MORE}."
         )
     if families is None:
         return world

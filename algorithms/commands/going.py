@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from algorithms.commands import report
+from algorithms.commands.crowd import cores_taken, crowded
 from algorithms.commands.ending import terminable
 from algorithms.commands.lines import Stopped, again, command, say
 
@@ -28,8 +29,11 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
 
     resume = command(["resume", str(directory.path)])
     say(f"whatever may stop it, go on with: {resume}")
+    config = directory.config()
     try:
-        with directory.locked(), terminable(), tracked(directory, directory.config(), say):
+        with directory.locked(), terminable(), tracked(directory, config, say):
+            if config.device == "cpu" and (words := crowded(config.threads, cores_taken())):
+                say(f"WARNING  {words}")
             with profiled(directory, say) if profile else nullcontext():
                 take_course(directory, say)
             closing(directory)

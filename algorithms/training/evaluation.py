@@ -35,7 +35,7 @@ from algorithms.training.config import EvaluationSettings
 from algorithms.training.measures import solved
 
 F1 = "f1"  # a part of the reward, in environments that `with_f1` made tell it
-_SAY_SECONDS = 30.0
+_SAY_SECONDS = 10.0, 60.0  # the first wait, which doubles, and the longest
 _AT_ONCE = 400  # trajectories whose keys and values are kept at the same time
 
 
@@ -224,7 +224,7 @@ def evaluate(
 ) -> Evaluation:
     """Greedy success and, unless `sampled` is False, success at the settings' temperature.
 
-    say: is told in words, every half minute, how far it has come.
+    say: is told in words, after ten seconds and then less and less often, how far it has come.
     """
     greedy = success(
         policy, env, tasks, Sampling(temperature=0.0), limits, samples=1, seed=seed,
@@ -242,14 +242,15 @@ def evaluate(
 
 
 class _Progress:
-    """Says how many questions are done, at most every half minute."""
+    """Says how many questions are done: soon, then less and less often."""
 
     def __init__(self, what: str, questions: int, say: Callable[[str], None]) -> None:
         self.what, self.questions, self.say = what, questions, say
         self.began = self.said = time.monotonic()
+        self.wait, self.longest = _SAY_SECONDS
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if now - self.said >= _SAY_SECONDS and done < self.questions:
-            self.said = now
+        if now - self.said >= self.wait and done < self.questions:
+            self.said, self.wait = now, min(2 * self.wait, self.longest)
             self.say(f"evaluating, {self.what}: {done} of {self.questions} questions done, {now - self.began:.0f} s")

@@ -184,6 +184,7 @@ def _learn(start: TinyStart, policy: Policy, log: Path, say: Say, shown: Sequenc
     def source(world: int) -> Any:
         return make_environment(start.environment, "train", COLD_START_WORLDS + world)
 
+    wanted = start.enough.success
     check = None if shown else Check(start.enough, start.environment, start.training.seed)
     with log.open("w", encoding="utf-8") as lines:
         recent: list[float] = []
@@ -193,16 +194,20 @@ def _learn(start: TinyStart, policy: Policy, log: Path, say: Say, shown: Sequenc
             recent = [*recent[-49:], report.action_loss]
             solved = check.solved(policy, report.step) if check else None
             found = found if solved is None else solved
-            is_enough = solved is not None and solved >= start.enough.success
+            is_enough = solved is not None and solved >= wanted
             is_last = is_enough or report.step == start.training.steps
             if is_last or solved is not None or report.step % 50 == 0:
                 line = report._asdict() | {"action_loss_of_50": sum(recent) / len(recent)}
                 lines.write(json.dumps(line | ({} if solved is None else {"solved": solved})) + "\n")
             if is_last or solved is not None or report.step % 100 == 0:
+                checked = (
+                    ""
+                    if solved is None
+                    else f"; solves {100 * solved:.1f} % of other training questions, {100 * wanted:g} end it"
+                )
                 say(
                     f"cold start: step {report.step}, loss on actions {sum(recent) / len(recent):.2f}, "
-                    f"{report.demonstrations} demonstrations, {time.perf_counter() - began:.0f} s"
-                    + ("" if solved is None else f"; solves {100 * solved:.1f} % of other training questions")
+                    f"{report.demonstrations} demonstrations, {time.perf_counter() - began:.0f} s{checked}"
                 )
             if is_last:
                 break

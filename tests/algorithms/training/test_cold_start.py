@@ -164,7 +164,7 @@ def test_a_start_ends_at_the_first_check_at_which_enough_is_solved(
     said, log = made(tmp_path / "start", training=replace(BRIEF, steps=10))
     assert [(line["step"], line["solved"]) for line in log] == [(2, 0.1), (4, 0.19), (6, 0.2)]
     assert "step 6," in said[-1]
-    assert "solves 20.0 % of other training questions" in said[-1]
+    assert "solves 20.0 % of other training questions, 20 end it" in said[-1]
     assert (tmp_path / "start" / "model.safetensors").exists()
 
 

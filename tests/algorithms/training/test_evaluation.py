@@ -89,7 +89,7 @@ def test_samples_of_a_question_are_averaged_before_anything_else(development: An
 
 def test_progress_is_told_in_questions_of_all_batches(development: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_AT_ONCE", 4)
-    monkeypatch.setattr(evaluation, "_SAY_SECONDS", 0.0)
+    monkeypatch.setattr(evaluation, "_SAY_SECONDS", (0.0, 0.0))
     tasks = [development.unwrapped.tasks[i] for i in range(6)]
     settings = EvaluationSettings(questions=6, samples=2)
     said: list[str] = []
