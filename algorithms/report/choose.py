@@ -1,6 +1,6 @@
 """Which trees a report shows: a few of many steps, early and late, as data that a page holds.
 
-    shown = trees(run.path, budget=3_500_000)
+    shown = trees(run.path, budget=3_500_000)    # the first is the one that is worth seeing first
 
 Of each step that is looked into: the question with the most right trajectories, the one with the fewest, the one whose
 trajectories differ most, the most forked, and the one with the most calls of python. Steps are taken first and last
@@ -16,6 +16,7 @@ from typing import Any
 
 from algorithms.report.traces import Trace, read, texts, traced_steps
 from algorithms.report.turns import POLICY, fork_in_words, turns
+from algorithms.report.worth import fork_count, right_share, worth_seeing
 
 MOST_STEPS = 16
 LONGEST_OBSERVATION = 6_000  # characters; more is cut in the middle
@@ -23,20 +24,35 @@ LONGEST_TURN = 1_500  # policy tokens of one turn with their numbers; the rest i
 
 
 def trees(run: Path, budget: int) -> list[dict[str, Any]]:
-    """The chosen questions, by step and number; `tree_data` each, with "why" it was chosen. At most `budget` bytes."""
+    """The chosen questions: the one of `worth_seeing`, then the others by step and number. At most `budget` bytes.
+
+    Each is `tree_data` with "why" it was chosen.
+    """
     found, used = [], 0
-    for step in in_turn(traced_steps(run)):
+    best = worth_seeing(run)
+    steps = in_turn(traced_steps(run))
+    first = [] if best is None else [best[0]]
+    for step in dict.fromkeys(first + steps):
         try:
             traces = read(run, step)
         except ValueError:  # cut short: the others are worth showing all the same
             continue
-        for trace, why in chosen(traces):
+        for trace, why in _with_best(traces, best, others=step in steps):
             data = {**tree_data(trace), "why": why}
             size = _bytes(data)
             if used + size <= budget:
                 used += size
                 found.append(data)
-    return sorted(found, key=lambda one: (one["step"], one["question"]))
+    return sorted(found, key=lambda one: ((one["step"], one["question"]) != best, one["step"], one["question"]))
+
+
+def _with_best(traces: list[Trace], best: tuple[int, int] | None, others: bool) -> Iterator[tuple[Trace, list[str]]]:
+    """The best tree, if it is of this step, and the chosen ones if `others` are wanted; each once, with its reasons."""
+    picked = list(chosen(traces)) if others else []
+    first = [trace for trace in traces if (trace["step"], trace["question"]) == best][:1]
+    for trace in first:
+        yield trace, ["start here", *(word for one, why in picked if one is trace for word in why)]
+    yield from ((trace, why) for trace, why in picked if not any(trace is one for one in first))
 
 
 def _bytes(data: dict[str, Any]) -> int:
@@ -68,11 +84,11 @@ def chosen(traces: list[Trace]) -> Iterator[tuple[Trace, list[str]]]:
         if scores and max(scores) > min(scores):
             reasons.setdefault(scores.index(max(scores)), []).append(why)
 
-    right = [_right(trace) for trace in traces]
-    take("mixed", [share * (1 - share) for share in right])
+    right = [right_share(trace) for trace in traces]
+    take("most mixed", [share * (1 - share) for share in right])
     take("best", right)
-    take("most forked", [float(_forks(trace)) for trace in traces])
-    take("worst", [-share + _forks(trace) / 1_000 for share, trace in zip(right, traces, strict=True)])
+    take("most forked", [float(fork_count(trace)) for trace in traces])
+    take("worst", [-share + fork_count(trace) / 1_000 for share, trace in zip(right, traces, strict=True)])
     take("python", [float(trace["report"]["calls"].get("python", 0)) for trace in traces])
     if not reasons and traces:
         reasons[0] = ["first"]
@@ -138,12 +154,3 @@ def _part(trace: Trace, kind: str, nodes: tuple[int, ...]) -> dict[str, Any]:
     return (
         part if len(pieces) <= LONGEST_TURN else {**part, "rest": "".join(pieces[LONGEST_TURN:])[:LONGEST_OBSERVATION]}
     )
-
-
-def _right(trace: Trace) -> float:
-    solved = [bool(leaf["solved"]) for leaf in trace["leaves"]]
-    return sum(solved) / max(1, len(solved))
-
-
-def _forks(trace: Trace) -> int:
-    return sum(record["outcome"] == "forked" for record in trace["report"]["forks"])

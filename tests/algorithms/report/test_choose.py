@@ -30,7 +30,7 @@ def test_questions_are_chosen_for_what_there_is_to_see_each_once() -> None:
         marked(5, (False, False, False), forks=3),
     ]
     why = {one["question"]: reasons for one, reasons in chosen(given)}
-    assert why == {2: ["mixed", "most forked"], 1: ["best"], 5: ["worst"], 3: ["python"]}
+    assert why == {2: ["most mixed", "most forked"], 1: ["best"], 5: ["worst"], 3: ["python"]}
 
 
 def test_of_questions_that_are_all_alike_one_is_shown() -> None:
@@ -49,10 +49,10 @@ def test_steps_are_taken_from_both_ends_inwards_and_no_more_than_asked() -> None
 def test_the_budget_holds_and_what_fits_covers_the_run(tmp_path: Path) -> None:
     folder = run(tmp_path, steps=9, planned=9)
     everything = trees(folder, PLENTY)
-    assert [one["step"] for one in everything] == list(range(1, 10))
+    assert [one["step"] for one in everything] == [9, *range(1, 9)]  # the one to start with comes first
     budget = int(2.5 * len(json.dumps(everything[0])))
     some = trees(folder, budget)
-    assert [one["step"] for one in some] == [1, 9]
+    assert [one["step"] for one in some] == [9, 1]
     assert len(json.dumps(some)) <= budget + 4
 
 
@@ -60,7 +60,23 @@ def test_a_file_that_was_cut_short_hides_no_other(tmp_path: Path) -> None:
     folder = run(tmp_path, steps=3, planned=3)
     file = trace_file(folder, 2)
     file.write_bytes(file.read_bytes()[:40])
-    assert [one["step"] for one in trees(folder, PLENTY)] == [1, 3]
+    assert [one["step"] for one in trees(folder, PLENTY)] == [3, 1]
+
+
+def test_the_tree_worth_seeing_comes_first_whatever_its_step_and_only_once(tmp_path: Path) -> None:
+    late = [trace(step) for step in range(1, 41)] + [trace(38, 1), trace(40, 1)]
+    best = late[-2]
+    best["report"]["forks"] = [fork(probability=0.1, outcome="draw"), fork()]
+    shown = trees(run(tmp_path, steps=40, planned=40, traces=late), PLENTY)
+    assert 38 not in in_turn(list(range(1, 41)))  # it is there for being worth it alone
+    assert (shown[0]["step"], shown[0]["question"], shown[0]["why"]) == (38, 1, ["start here"])
+    assert [one["step"] for one in shown[1:]] == sorted(in_turn(list(range(1, 41))))
+    best["step"], late[-1]["step"] = 40, 38  # now of a step that is looked into, and of the questions chosen there
+    best["leaves"][0]["solved"] = True
+    shown = trees(run(tmp_path / "other", steps=40, planned=40, traces=late), PLENTY)
+    assert (shown[0]["step"], shown[0]["question"]) == (40, 1)
+    assert shown[0]["why"][0] == "start here"
+    assert [(one["step"], one["question"]) for one in shown].count((40, 1)) == 1
 
 
 def test_a_tree_keeps_its_texts_numbers_and_reasons() -> None:
