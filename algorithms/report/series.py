@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import faults_by_name, share_interval
+from algorithms.report.summary import faults_by_name, gain, percent, share_interval
 
 Chart = dict[str, Any]
 Record = dict[str, Any]
@@ -240,7 +240,8 @@ def _by_side(updates: Sequence[Record]) -> list[dict[str, Any]]:
 def families(run: RunFiles) -> list[dict[str, Any]]:
     """Before and after on the dev questions: a table each for greedy and sampled, a row a family and one for all.
 
-    A row: name, questions, and "before" and "after" as mean, low, high in percent, or None.
+    A row: name, questions, "before" and "after" as mean, low, high in percent, and the points "gained"; None where
+    there is nothing.
     """
     tables = []
     names = {"greedy": "Greedy", "sampled": "Sampled, pass@1"}
@@ -255,11 +256,18 @@ def families(run: RunFiles) -> list[dict[str, Any]]:
             for score, kind in zip(scores, kinds, strict=False):
                 groups.setdefault(kind or "no family", []).append(score)
             for name in ["all", *sorted(set(groups) - {"all"})]:
-                row = rows.setdefault(name, {"name": name, "questions": len(groups[name]), "before": None})
-                row[when] = [100 * number for number in share_interval(groups[name])]
+                row = rows.setdefault(name, {"name": name, "questions": len(groups[name]), "scores": {}})
+                row["scores"][when] = groups[name]
         if rows:
-            tables.append({"title": title, "rows": [{"after": None, **row} for row in rows.values()]})
+            tables.append({"title": title, "rows": [_row(**row) for row in rows.values()]})
     return tables
+
+
+def _row(name: str, questions: int, scores: dict[str, list[float]]) -> dict[str, Any]:
+    shown = {when: [percent(number) for number in share_interval(some)] for when, some in scores.items()}
+    early, late = scores.get("before"), scores.get("after")
+    gained = percent(gain(early, late)["mean"]) if early and late and len(early) == len(late) else None
+    return {"name": name, "questions": questions, "before": None, "after": None, **shown, "gained": gained}
 
 
 def _line(name: str, values: Sequence[float | None], role: str = "") -> dict[str, Any]:
@@ -304,9 +312,9 @@ def _points(run: RunFiles) -> list[dict[str, Any]]:
     return [
         {
             "step": one["step"],
-            "value": 100 * one["greedy"]["mean"],
-            "low": 100 * one["greedy"]["interval"][0],
-            "high": 100 * one["greedy"]["interval"][1],
+            "value": percent(one["greedy"]["mean"]),
+            "low": percent(one["greedy"]["interval"][0]),
+            "high": percent(one["greedy"]["interval"][1]),
             "name": f"greedy, {one['when']}",
         }
         for one in run.evaluations

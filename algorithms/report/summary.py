@@ -2,8 +2,8 @@
 
     found = summary(RunFiles.read(path))
     found["gain"]["greedy"]["mean"], found["root_values"], found["fork_probability"]["range"]
-    for acted, sentence in parts_in_words(found):
-        print(sentence)
+    for line in part_lines(parts_in_words(found)):
+        print(line)
 
 Every figure is made of metrics.jsonl and eval.jsonl alone. Intervals are 95 %, normal, over questions; gains are paired
 by question.
@@ -21,6 +21,9 @@ CLIPPED = (0.005, 0.10)
 _NEXT_TO_NONE = 0.0005
 """A smaller mean share is written as 0.0 %: clipping took next to no part."""
 
+FEWEST_STEPS = 10
+"""A part that did not act in fewer steps may be whole all the same: clipping and units of entropy need a few."""
+
 _JUDGE = "reward"  # what metrics count a judge out of reach under, which is no tool
 
 _USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"], "arpo": ["branching"]}
@@ -28,11 +31,20 @@ _USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"
 
 
 class Part(NamedTuple):
-    """A part of the algorithm: its name, whether it was seen to act, and a sentence with figures."""
+    """A part of the algorithm: its name, whether it was seen to act, and a sentence with figures.
+
+    early: it did not act, in a run of too few steps to tell.
+    """
 
     name: str
     acted: bool
     words: str
+    early: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Whether it was seen to act, in a word or a few."""
+        return "yes" if self.acted else "too few steps to tell" if self.early else "NO"
 
 
 def summary(run: RunFiles) -> dict[str, Any]:
@@ -110,17 +122,41 @@ def failures_in_words(found: dict[str, Any]) -> list[str]:
 
 def gain_in_words(gain: dict[str, Any]) -> str:
     """What `gain` found: before, after, the difference and its interval."""
+    shown = gain_in_percent(gain)
     return (
-        f"{100 * gain['before']:.1f} % before, {100 * gain['after']:.1f} % after training: "
-        f"{100 * gain['mean']:+.1f} points (95 % interval {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}, "
+        f"{shown['before']:.1f} % before, {shown['after']:.1f} % after training: "
+        f"{shown['mean']:+.1f} points (95 % interval {shown['low']:+.1f} to {shown['high']:+.1f}, "
         f"{gain['questions']} unseen questions)"
     )
 
 
+def gain_in_percent(gain: dict[str, Any]) -> dict[str, Any]:
+    """What `gain` found, each share in percent as it is shown."""
+    return {name: percent(value) if name != "questions" else value for name, value in gain.items()}
+
+
+def percent(share: float) -> float:
+    """A share in percent to a tenth, halves away from zero.
+
+    Whatever shows a result rounds it here: 23.75 is 23.8 everywhere, however its last binary digits came to be and
+    whatever Python and JavaScript, which differ in this, make of an exact half.
+    """
+    tenths = math.floor(round(1000 * abs(share), 6) + 0.5)
+    return (tenths if share > 0 else -tenths) / 10
+
+
 def parts_in_words(found: dict[str, Any]) -> list[Part]:
     """Each part of the algorithm with what it was seen to do. Parts that it lacks, or that were off, are left out."""
-    if not found["steps"]:
-        return []
+    few = found["steps"] < FEWEST_STEPS
+    return [part._replace(early=few and not part.acted) for part in _parts(found)] if found["steps"] else []
+
+
+def part_lines(parts: Iterable[Part]) -> list[str]:
+    """A line each: the verdict, the name, what it was seen to do."""
+    return [f"{part.verdict:<3}  {part.name}: {part.words}" for part in parts]
+
+
+def _parts(found: dict[str, Any]) -> list[Part]:
     parts = []
     has = frozenset(found["parts"])
     if "premonitor" in has:

@@ -82,6 +82,7 @@ def test_families_come_with_their_own_intervals(tmp_path: Path) -> None:
     greedy, sampled = families(RunFiles.read(run(tmp_path)))
     assert [row["name"] for row in greedy["rows"]] == ["all", "web/1-hop", "web/2-hop"]
     assert [(row["before"][0], row["after"][0]) for row in greedy["rows"]] == [(25, 75), (0, 50), (50, 100)]
+    assert [row["gained"] for row in greedy["rows"]] == [50, 50, 50]
     assert greedy["rows"][1]["questions"] == 2
     assert sampled["title"] != greedy["title"]
 
@@ -93,4 +94,4 @@ def test_before_alone_and_older_files_without_families_are_shown_too(tmp_path: P
         del old[mode]["family_of"]
     lines(folder / "eval.jsonl", [old])
     (row,) = families(RunFiles.read(folder))[0]["rows"]
-    assert (row["name"], row["before"][0], row["after"]) == ("all", 50, None)
+    assert (row["name"], row["before"][0], row["after"], row["gained"]) == ("all", 50, None, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import headline, interval, parts_in_words, summary
+from algorithms.report.summary import FEWEST_STEPS, headline, interval, part_lines, parts_in_words, percent, summary
 from tests.algorithms.report.made import lines, metrics, run
 
 
@@ -111,3 +111,27 @@ def test_steps_from_the_same_state_are_a_part_too(tmp_path: Path) -> None:
 def test_the_headline_has_the_gain_and_its_interval(tmp_path: Path) -> None:
     (greedy, _) = headline(summary(RunFiles.read(run(tmp_path))))
     assert greedy.startswith("Greedy: 25.0 % before, 75.0 % after training: +50.0 points (95 % interval ")
+
+
+def test_a_part_that_did_not_act_in_a_few_steps_is_not_called_idle(tmp_path: Path) -> None:
+    def lines_after(steps: int) -> list[str]:
+        records = [metrics(step, rollout__forks=0) for step in range(1, steps + 1)]
+        return part_lines(parts_in_words(found(tmp_path / str(steps), *records)))
+
+    few, enough = lines_after(FEWEST_STEPS - 1), lines_after(FEWEST_STEPS)
+    assert [line.partition(":")[0] for line in few if not line.startswith("yes")] == [
+        "too few steps to tell  Branching"
+    ]
+    assert [line.partition(":")[0] for line in enough if not line.startswith("yes")] == ["NO   Branching"]
+    assert few[0].startswith("yes  Pre-monitoring: m, ")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.2375, 23.8), (0.565 - 0.3275, 23.8), (0.0625, 6.3), (-0.0625, -6.3), (0.2374, 23.7), (0.0, 0.0),
+        (1.0, 100.0), (1 / 3, 33.3),
+    ],
+)  # fmt: skip
+def test_halves_are_rounded_away_from_zero_whatever_their_last_digits(share: float, shown: float) -> None:
+    assert percent(share) == shown
