@@ -21,7 +21,7 @@ from aepo_env.files import write_whole
 from algorithms.report.choose import trees
 from algorithms.report.run_files import RunFiles
 from algorithms.report.series import charts, families
-from algorithms.report.summary import failures_in_words, headline, parts_in_words, summary
+from algorithms.report.summary import failures_in_words, gain_in_percent, headline, parts_in_words, summary
 
 LARGEST = 5_000_000
 """Bytes of a page; trees get what the rest leaves of it."""
@@ -31,7 +31,7 @@ _FOLDER = Path(__file__).parent / "page"
 FRAME = (_FOLDER / "elements.js", _FOLDER / "frame.js")
 STYLE = _FOLDER / "report.css"
 """What other pages of ours are made of as well."""
-_SCRIPTS = (*FRAME, *(_FOLDER / name for name in ("charts.js", "reading.js", "trees.js", "report.js")))
+_SCRIPTS = (*FRAME, *(_FOLDER / name for name in ("charts.js", "reading.js", "legend.js", "trees.js", "report.js")))
 
 
 def write(path: Path, to: Path | None = None) -> Path:
@@ -61,6 +61,7 @@ def page_data(run: RunFiles) -> dict[str, Any]:
         "finished": run.evaluation("after") is not None,
         "summary": found,
         "headline": headline(found),
+        "gains": {name: gain_in_percent(gain) for name, gain in found["gain"].items()},
         "failures": failures_in_words(found),
         "parts": [part._asdict() for part in parts_in_words(found)],
         "charts": charts(run),

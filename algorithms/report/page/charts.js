@@ -188,9 +188,9 @@ function pairs(table) {
       picture.append(draw("line", { x1: x(low), x2: x(high), y1: y + offset, y2: y + offset, stroke: colour, "stroke-width": 2, opacity: 0.55 }),
         draw("circle", { cx: x(mean), cy: y + offset, r: 4.4, fill: hollow ? "var(--card)" : colour, stroke: colour, "stroke-width": 2 }));
     }
-    if (one.before && one.after) {
+    if (one.gained !== null) {
       picture.append(draw("text", { x: width, y: y + 4, "text-anchor": "end", style: { fill: "var(--ink)", "font-size": "12.5px" } },
-        signed(one.after[0] - one.before[0])));
+        signed(one.gained)));
     }
   });
   return make("figure", { class: "panel pair" }, make("h3", null, table.title), picture,
@@ -198,14 +198,14 @@ function pairs(table) {
       "lines: 95 % intervals; right: points gained"));
 }
 
-/** A gain with its interval, on a line with zero. */
+/** A gain in points with its interval, on a line with zero. */
 function gainLine(gain) {
-  const reach = Math.max(0.05, Math.abs(gain.low), Math.abs(gain.high)) * 115, x = (share) => 210 + (share * 100 / reach) * 190;
+  const reach = Math.max(5, Math.abs(gain.low), Math.abs(gain.high)) * 1.15, x = (points) => 210 + (points / reach) * 190;
   const colour = gain.low > 0 ? "var(--right)" : gain.high < 0 ? "var(--wrong)" : "var(--soft)";
   const label = (at, text) => draw("text", { x: x(at), y: 43, "text-anchor": "middle" }, text);
-  return draw("svg", { viewBox: "0 0 420 46", role: "img", "aria-label": `${signed(100 * gain.mean)} points, 95 % interval ${signed(100 * gain.low)} to ${signed(100 * gain.high)}` },
+  return draw("svg", { viewBox: "0 0 420 46", role: "img", "aria-label": `${signed(gain.mean)} points, 95 % interval ${signed(gain.low)} to ${signed(gain.high)}` },
     draw("line", { class: "grid", x1: 4, x2: 416, y1: 16, y2: 16 }), draw("line", { class: "zero", x1: x(0), x2: x(0), y1: 4, y2: 28 }),
     draw("line", { x1: x(gain.low), x2: x(gain.high), y1: 16, y2: 16, stroke: colour, "stroke-width": 5, "stroke-linecap": "round", opacity: 0.35 }),
     draw("circle", { cx: x(gain.mean), cy: 16, r: 6, fill: colour }),
-    Math.abs(x(gain.low) - x(0)) > 26 && Math.abs(x(gain.high) - x(0)) > 26 && label(0, "0"), label(gain.low, signed(100 * gain.low)), label(gain.high, signed(100 * gain.high)));
+    Math.abs(x(gain.low) - x(0)) > 26 && Math.abs(x(gain.high) - x(0)) > 26 && label(0, "0"), label(gain.low, signed(gain.low)), label(gain.high, signed(gain.high)));
 }

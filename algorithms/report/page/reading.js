@@ -120,9 +120,8 @@ function tokens(text, part, shade, advantages) {
 const visible = (piece) => piece.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") || "(no text)";
 
 function decision(fork) {
-  const at = (share) => `${Math.min(96, Math.max(4, 100 * share))}%`;
   const scale = make("div", { class: "scale", "aria-hidden": "true" }, make("i", { style: { width: `${100 * fork.probability}%` } }),
-    make("em", { style: { left: `${100 * fork.draw}%` } }), make("span", { style: { left: at(fork.draw) } }, `draw ${fork.draw.toFixed(2)}`));
+    make("em", { style: { left: `${100 * fork.draw}%` } }), make("span", { style: { left: `${100 * fork.draw}%`, transform: `translateX(-${100 * fork.draw}%)` } }, `draw ${fork.draw.toFixed(2)}`)); // within the scale at either end
   const facts = [`P(fork) ${fork.probability.toFixed(2)}`, `rise ${signed(fork.rise, 2)}`, `penalty ${Math.round(100 * fork.penalty)} %`, `path ${fork.path}`];
   return make("div", { class: fork.outcome === "forked" ? "decision forked" : "decision" },
     make("b", null, fork.outcome === "forked" ? "A fork" : "No fork"), make("span", { class: "soft small number" }, ` · ${facts.join(" · ")}`), scale, fork.words);

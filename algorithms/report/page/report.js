@@ -11,17 +11,17 @@ function top() {
 
 function summarySection() {
   const names = { greedy: "Greedy, unseen questions", sampled: "Sampled (pass@1), unseen questions" };
-  const gains = Object.entries(run.summary.gain).map(([name, gain]) => make("div", { class: "panel gain" },
+  const gains = Object.entries(run.gains).map(([name, gain]) => make("div", { class: "panel gain" },
     make("h3", { class: "soft" }, names[name]),
-    make("p", { class: "big" }, signed(100 * gain.mean), make("small", null, "points")),
-    make("p", { class: "number" }, `${(100 * gain.before).toFixed(1)} % before, ${(100 * gain.after).toFixed(1)} % after`), gainLine(gain),
+    make("p", { class: "big" }, signed(gain.mean), make("small", null, "points")),
+    make("p", { class: "number" }, `${gain.before.toFixed(1)} % before, ${gain.after.toFixed(1)} % after`), gainLine(gain),
     make("p", { class: "soft small" }, `95 % interval, paired over ${gain.questions} questions`)));
   const waiting = run.done ? "The gain is known when the run has ended and was evaluated." : "No step was taken yet: look again in a minute.";
   return section("summary", "Summary", null, gains.length ? make("div", { class: "gains" }, gains) : make("p", { class: "panel empty" }, waiting),
     run.parts.length > 0 && make("h3", null, "Was every part seen to act?"),
-    make("div", { class: "parts" }, run.parts.map((part) => make("div", { class: part.acted ? "part" : "part idle" },
-      make("span", { class: "mark", role: "img", "aria-label": part.acted ? "acted" : "did not act" }, part.acted ? "✓" : "○"),
-      make("div", null, make("h3", null, part.name), make("p", null, part.words))))));
+    make("div", { class: "parts" }, run.parts.map((part) => make("div", { class: part.acted ? "part" : part.early ? "part early" : "part idle" },
+      make("span", { class: "mark", role: "img", "aria-label": part.acted ? "acted" : part.early ? "too few steps to tell" : "did not act" }, part.acted ? "✓" : part.early ? "…" : "○"),
+      make("div", null, make("h3", null, part.name), make("p", null, part.early && "Too few steps to tell. ", part.words))))));
 }
 
 function curvesSection() {
@@ -38,11 +38,11 @@ function familiesSection() {
 
 function treesSection() {
   const lead = "Each question grew a tree: trajectories start at the prompt and fork at tool results. Choose a question; click a turn to read it, an outcome at the right to read its whole trajectory. " +
-    "Drag to move, Ctrl and wheel or two fingers to zoom, arrow keys to walk, / to search.";
+    "Drag to move, Ctrl and wheel or two fingers to zoom, arrow keys to walk, / to search. The first in the list is a good one to start with.";
   const none = "No traces yet: they are written with each step, unless the run was told to keep none (traces: 0).";
   if (!run.trees.length) return { element: section("trees", "Trees", null, make("p", { class: "panel empty" }, none)), start: () => {} };
   const { elements, start } = explorer(run.trees);
-  return { element: section("trees", "Trees", lead, elements), start };
+  return { element: section("trees", "Trees", lead, guide(run.trees), elements), start };
 }
 
 function warningsSection() {

@@ -1,12 +1,13 @@
 // The explorer of rollout trees: a list to choose from, a drawing to move about in, the text beside it.
 
-const CARD = { width: 204, high: 60, low: 35, gap: 54, row: 68, rootWidth: 196, rootHeight: 104, leaf: 238, head: 26 };
+const CARD = { width: 172, high: 54, low: 32, gap: 46, row: 60, rootWidth: 150, rootHeight: 112, leaf: 227, head: 28 };
 const FEWEST_ZOOM = 0.25, MOST_ZOOM = 2;
+const READABLE = 0.55, EASY = 0.85; // how small a tree may be at first, and how small for its height alone
 
 /** The explorer's elements, and `start`, to be called once they are on the page and can be measured. */
 function explorer(trees) {
   for (const tree of trees) prepare(tree);
-  const state = { tree: null, selected: null, shade: "entropy", query: "", zoom: 1 };
+  const state = { tree: null, selected: null, lit: false, shade: "entropy", query: "", zoom: 1 };
   const list = make("div", { class: "list", role: "region", "aria-label": "Trees" });
   const asked = make("div", { class: "asked" }), facts = make("p", { class: "soft small number" });
   const canvas = make("div", { class: "canvas", role: "region", "aria-label": "Rollout tree", tabindex: -1 });
@@ -14,8 +15,9 @@ function explorer(trees) {
   const zoomed = (factor) => zoom(canvas, state, state.zoom * factor, middle(canvas));
   const button = (text, label, act) => make("button", { type: "button", class: "quiet", "aria-label": label, title: label, onclick: act }, text);
   const whole = button("Full page", "Full page (f)", () => full());
+  const back = make("button", { type: "button", class: "quiet back", disabled: true, title: "Show all as before the click (Esc)", onclick: () => light(false) }, "Show all ", make("kbd", null, "Esc"));
   const stage = make("div", { class: "stage" },
-    make("header", null, make("div", null, asked, facts), make("div", { class: "zoom" },
+    make("header", null, make("div", null, asked, facts), make("div", { class: "zoom" }, back,
       button(MINUS, "Zoom out (−)", () => zoomed(1 / 1.25)), button("+", "Zoom in (+)", () => zoomed(1.25)), button("Fit", "Whole tree (0)", () => fit(canvas, state)), whole)),
     canvas, key());
   const frame = make("div", { class: "panel explorer" }, list, stage, panel);
@@ -24,10 +26,15 @@ function explorer(trees) {
     whole.textContent = on ? "Close" : "Full page";
     fit(canvas, state, true);
   };
-  const go = (selected) => {
-    state.selected = selected;
+  const light = (on) => {
+    state.lit = on;
+    back.disabled = !on;
     mark(canvas, state);
-    reading(panel, state.tree, selected, state.shade, go, (shade) => ((state.shade = shade), go(state.selected)));
+  };
+  const go = (selected, lit = true) => {
+    state.selected = selected;
+    light(lit && selected.turn !== 0);
+    reading(panel, state.tree, selected, state.shade, go, (shade) => ((state.shade = shade), go(state.selected, state.lit)));
   };
   const open = (tree) => {
     state.tree = tree;
@@ -35,7 +42,7 @@ function explorer(trees) {
     facts.textContent = headline(tree);
     plant(canvas, state, go);
     fit(canvas, state, true);
-    go({ turn: firstWorthReading(tree) });
+    go({ turn: firstWorthReading(tree) }, false);
     reveal(canvas, canvas.querySelector('[aria-pressed="true"]'));
     for (const one of list.querySelectorAll("button")) one.setAttribute("aria-current", String(one.tree === tree));
   };
@@ -49,7 +56,7 @@ function explorer(trees) {
   drag(canvas);
   pinch(canvas, state);
   keys(canvas, state, go, { "+": () => zoomed(1.25), "=": () => zoomed(1.25), "-": () => zoomed(1 / 1.25), 0: () => fit(canvas, state), f: () => full() });
-  addEventListener("keydown", (event) => event.key === "Escape" && frame.classList.contains("full") && full(false));
+  addEventListener("keydown", (event) => event.key === "Escape" && event.target.tagName !== "INPUT" && (state.lit ? light(false) : frame.classList.contains("full") && full(false)));
   addEventListener("beforeprint", () => zoom(canvas, state, Math.min(1, 700 / state.width)));
   return { elements: [filters.element, frame], start: filters.refresh };
 }
@@ -64,6 +71,7 @@ function prepare(tree) {
   tree.texts = tree.turns.map((turn) => turn.parts.map((part) => part.text ?? part.pieces.join("") + (part.rest || "")).join("\n").toLowerCase());
   tree.words = [tree.task.question, ...tree.task.answers, tree.task.family, tree.task.id, ...tree.why].join("\n").toLowerCase();
   tree.solved = tree.leaves.filter((leaf) => leaf.solved).length;
+  tree.verdict = tree.solved === tree.leaves.length ? "all" : tree.solved ? "mixed" : "none";
   tree.forks = tree.turns.filter((turn) => turn.fork?.outcome === "forked").length;
 }
 
@@ -71,23 +79,24 @@ const headline = (tree) => [`step ${tree.step}`, `question ${tree.question}`, tr
   `m = ${tree.roots}`, tree.gap === null ? "" : `gap ${signed(tree.gap, 3)}`, `${tree.forks} fork${tree.forks === 1 ? "" : "s"}`,
   ...Object.entries(tree.calls).map(([name, count]) => `${count} × ${name}`), tree.lost ? `${tree.lost} lost to faults` : ""].filter(Boolean).join(" · ");
 
-/** The fork with the most leaves below it, else the first turn. */
+/** The fork that entropy moved most, of these the one with the most leaves below it; else the first turn. */
 function firstWorthReading(tree) {
   const forked = tree.turns.map((_, number) => number).filter((number) => tree.turns[number].fork?.outcome === "forked");
-  return forked.sort((one, other) => tree.through[other].length - tree.through[one].length)[0] ?? Math.min(1, tree.turns.length - 1);
+  const moved = (number) => Math.abs(tree.turns[number].fork.rise);
+  return forked.sort((one, other) => moved(other) - moved(one) || tree.through[other].length - tree.through[one].length)[0] ?? Math.min(1, tree.turns.length - 1);
 }
 
 const OUTCOMES = {
   "any outcome": () => true,
-  "all right": (tree) => tree.solved === tree.leaves.length,
-  "some right": (tree) => tree.solved > 0 && tree.solved < tree.leaves.length,
-  "none right": (tree) => tree.solved === 0,
+  "all right": (tree) => tree.verdict === "all",
+  "mixed: some right": (tree) => tree.verdict === "mixed",
+  "none right": (tree) => tree.verdict === "none",
 };
 
 function filterBar(trees, state, changed) {
   const distinct = (values) => [...new Set(values)];
   const choice = (label, options) => make("select", { "aria-label": label, onchange: () => refresh() }, options.map(([value, text]) => make("option", { value }, text)));
-  const step = choice("Step", [["", "all steps"], ...distinct(trees.map((tree) => tree.step)).map((one) => [one, `step ${one}`])]);
+  const step = choice("Step", [["", "all steps"], ...distinct(trees.map((tree) => tree.step)).sort((one, other) => one - other).map((one) => [one, `step ${one}`])]);
   const family = choice("Family", [["", "all families"], ...distinct(trees.map((tree) => tree.task.family)).sort().map((one) => [one, one || "no family"])]);
   const result = choice("Outcome", Object.keys(OUTCOMES).map((one) => [one, one]));
   const search = make("input", { type: "search", placeholder: "Search questions, answers and every turn…  ( / )", "aria-label": "Search", oninput: () => refresh() });
@@ -110,17 +119,9 @@ function item(tree, act) {
     make("span", { class: "where number" }, make("span", null, `step ${tree.step} · ${tree.task.family.split("/").at(-1)}`), make("span", null, `${tree.forks} fork${tree.forks === 1 ? "" : "s"}`)),
     make("span", { class: "asked" }, tree.task.question.trim() || "(no text)"),
     make("span", { class: "outcomes", role: "img", "aria-label": `${tree.solved} of ${tree.leaves.length} right` }, tree.leaves.map((leaf) => make("i", { class: leaf.solved ? "solved" : null }))),
-    make("span", { class: "why" }, tree.why.map((word) => make("span", null, word))));
+    make("span", { class: "why" }, make("span", { class: tree.verdict }, tree.verdict === "mixed" ? `mixed ${tree.solved}/${tree.leaves.length}` : `${tree.verdict} right`), tree.why.map((word) => make("span", null, word))));
   made.tree = tree;
   return made;
-}
-
-function key() {
-  const swatch = (colour, text) => make("span", null, make("i", { style: { background: colour } }), text);
-  return make("div", { class: "key" },
-    swatch("linear-gradient(90deg, rgb(var(--shade) / .08), rgb(var(--shade) / .8))", "entropy, token by token"), swatch("var(--observation-wash)", "environment"),
-    swatch("var(--fork)", "fork, with its P"), make("span", null, make("i", { style: { background: "linear-gradient(90deg, var(--right) 60%, color-mix(in srgb, var(--wrong) 32%, var(--card)) 60%)" } }), "right and wrong below"),
-    make("span", null, "advantage: bar, ± 2"));
 }
 
 /** Places: y of every turn and leaf in rows, x by depth. */
@@ -159,7 +160,7 @@ function plant(canvas, state, go) {
       plane.append(leafButton(tree, leaf, at.leafX, at.leafY[leaf], go));
     }
     plane.append(card(tree, number, at.x[number], at.y[number], go));
-    if (turn.fork) plane.append(badge(turn.fork, right, at.y[number], () => go({ turn: number })));
+    if (turn.fork) plane.append(badge(number, turn.fork, right, at.y[number], () => go({ turn: number })));
   });
   canvas.replaceChildren(make("div", { class: "sizer" }, plane));
 }
@@ -204,18 +205,18 @@ function heat(entropy) {
   return `linear-gradient(90deg, ${bins.map((value, place) => `rgb(var(--shade) / ${(0.06 + 0.84 * Math.min(1, value / FULL.entropy)).toFixed(2)}) ${(place * width).toFixed(2)}% ${((place + 1) * width).toFixed(2)}%`).join(", ")})`;
 }
 
-function badge(fork, x, y, act) {
+function badge(number, fork, x, y, act) {
   const held = fork.outcome === "budget" || fork.outcome === "environment";
-  return make("button", { type: "button", tabindex: -1, class: `badge ${fork.outcome === "forked" ? "forked" : held ? "held" : ""}`, style: { left: `${x + 4}px`, top: `${y}px` },
+  return make("button", { type: "button", tabindex: -1, "data-turn": number, class: `badge ${fork.outcome === "forked" ? "forked" : held ? "held" : ""}`, style: { left: `${x + 4}px`, top: `${y}px` },
     title: fork.words, "aria-label": fork.words, onclick: act }, fork.probability.toFixed(2).replace(/^0/, ""));
 }
 
 function leafButton(tree, number, x, y, go) {
-  const leaf = tree.leaves[number], size = Math.min(1, Math.abs(leaf.advantage) / 2) * 31;
+  const leaf = tree.leaves[number], size = Math.min(1, Math.abs(leaf.advantage) / 2) * 23;
   return make("button", { type: "button", class: leaf.solved ? "leaf solved" : "leaf", "data-leaf": number, "aria-pressed": "false", style: { left: `${x}px`, top: `${y}px` }, onclick: () => go({ leaf: number }),
     "aria-label": `Trajectory ${number + 1}: ${leaf.solved ? "right" : "not right"}, reward ${short(leaf.rewards.total)}, advantage ${signed(leaf.advantage, 2)}, ${leaf.stop}` },
     make("span", { class: "verdict" }, leaf.solved ? "✓" : "✗"), make("span", { class: "reward" }, leaf.rewards.total.toFixed(2).replace("-", MINUS)),
-    make("span", { class: "bar", title: `advantage ${signed(leaf.advantage, 3)}` }, make("i", { class: leaf.advantage < 0 ? "down" : null, style: { left: `${leaf.advantage < 0 ? 32 - size : 32}px`, width: `${Math.max(size, leaf.advantage ? 1.5 : 0)}px` } })),
+    make("span", { class: "bar", title: `advantage ${signed(leaf.advantage, 3)}` }, make("i", { class: leaf.advantage < 0 ? "down" : null, style: { left: `${leaf.advantage < 0 ? 24 - size : 24}px`, width: `${Math.max(size, leaf.advantage ? 1.5 : 0)}px` } })),
     make("span", { class: "stop" }, leaf.stop.replaceAll("_", " ")));
 }
 
@@ -224,7 +225,7 @@ function mark(canvas, state) {
   const { tree, selected, query } = state;
   const leaves = new Set(selected.leaf === undefined ? tree.through[selected.turn] : [selected.leaf]);
   const way = new Set(tree.turns.map((_, number) => number).filter((number) => tree.through[number].some((leaf) => leaves.has(leaf))));
-  const whole = selected.turn === 0;
+  const whole = !state.lit;
   for (const one of canvas.querySelectorAll("[data-turn]")) {
     const number = Number(one.dataset.turn);
     one.classList.toggle("away", !whole && !way.has(number));
@@ -267,13 +268,12 @@ function middle(canvas) {
   return spot && spot.x > box.left && spot.x < box.right && spot.y > box.top && spot.y < box.bottom ? spot : null;
 }
 
-/** The whole tree; at first, no smaller than can be read. */
+/** The whole tree; at first, no smaller than can be read, and as wide as it may be where only its height is too much. */
 function fit(canvas, state, readable = false) {
   const scale = Math.min(1, canvas.clientWidth / state.width, canvas.clientHeight / state.height);
   const width = Math.min(1, canvas.clientWidth / state.width);
-  zoom(canvas, state, readable ? Math.max(0.7, Math.min(width, 1)) : scale);
-  canvas.scrollLeft = 0;
-  canvas.scrollTop = readable ? (state.height * state.zoom - canvas.clientHeight) / 2 : 0;
+  zoom(canvas, state, readable ? Math.max(scale, READABLE, Math.min(width, EASY)) : scale);
+  canvas.scrollLeft = canvas.scrollTop = 0;
 }
 
 function drag(canvas) {

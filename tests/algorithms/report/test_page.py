@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from algorithms.report.page import LARGEST, html, inert, page_data, write
 from algorithms.report.run_files import RunFiles
 from algorithms.report.traces import read, traced_steps
-from tests.algorithms.report.made import lines, metrics, run, trace
+from tests.algorithms.report.made import evaluation, lines, metrics, run, trace
 
 HOSTILE = (
     "</script><script>alert(1)</script><!--<script> ]]> <img src=x onerror=alert(1)> {{script}} {{data}} ${alert(1)} "
@@ -128,6 +128,15 @@ def test_a_run_still_going_is_shown_as_far_as_it_got(tmp_path: Path) -> None:
     assert data["charts"]
     lines(folder / "metrics.jsonl", [metrics(step) for step in range(1, 4)])
     assert page_data(RunFiles.read(folder))["done"] == 3
+
+
+def test_the_gain_is_the_same_number_wherever_it_is_said(tmp_path: Path) -> None:
+    folder = run(tmp_path)
+    scores = {"before": [1.0] * 131 + [0.0] * 269, "after": [1.0] * 226 + [0.0] * 174}  # 23.75 points more
+    lines(folder / "eval.jsonl", [evaluation(when, some) for when, some in scores.items()])
+    data = page_data(RunFiles.read(folder))
+    assert data["gains"]["greedy"]["mean"] == data["families"][0]["rows"][0]["gained"] == 23.8
+    assert "+23.8 points" in data["headline"][0]
 
 
 def test_a_run_that_has_only_a_configuration_gives_a_page(tmp_path: Path) -> None:

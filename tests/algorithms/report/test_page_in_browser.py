@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from algorithms.report.page import write
-from tests.algorithms.report.made import run, trace
+from tests.algorithms.report.made import fork, lines, metrics, run, trace
 from tests.algorithms.report.test_page import HOSTILE, hostile
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra 'browser'")
@@ -139,8 +139,81 @@ def test_the_keyboard_walks_the_tree_and_zooms(browser: Any, report: Path) -> No
         assert page.evaluate(scale) <= canvas["width"] + 1
         page.keyboard.press("f")
         assert page.locator(".explorer").bounding_box()["width"] == 1400
+        page.keyboard.press("Escape")  # what the last step of the walk left dimmed comes back first
         page.keyboard.press("Escape")
         assert page.locator(".explorer").bounding_box()["width"] < 1400
+
+
+@pytest.mark.parametrize("width", [1000, 1280, 1700])
+def test_a_tree_opens_with_its_outcomes_in_sight_and_nothing_dimmed(width: int, browser: Any, report: Path) -> None:
+    with opened(browser, report) as page:
+        page.set_viewport_size({"width": width, "height": 860})
+        page.reload()
+        canvas = page.locator(".canvas").bounding_box()
+        for place in range(page.locator(".leaf").count()):
+            leaf = page.locator(".leaf").nth(place).bounding_box()
+            assert canvas["x"] <= leaf["x"] < leaf["x"] + leaf["width"] <= canvas["x"] + canvas["width"]
+        assert page.locator(".away").count() == 0
+
+
+def test_what_a_click_dims_comes_back(browser: Any, report: Path) -> None:
+    with opened(browser, report) as page:
+        back = page.get_by_role("button", name="Show all")
+        for act in (back.click, lambda: page.keyboard.press("Escape")):
+            assert back.is_disabled()
+            page.locator(".leaf.solved").first.click()
+            assert page.locator(".away").count() > 0
+            act()
+            assert page.locator(".away").count() == 0
+            assert "Trajectory 2 of 3" in page.locator(".reading").inner_text()  # still there to read
+
+
+def test_the_page_opens_with_the_tree_worth_seeing_and_says_which_are_mixed(browser: Any, report: Path) -> None:
+    with opened(browser, report) as page:
+        first = page.locator(".list button").first
+        assert first.get_attribute("aria-current") == "true"
+        assert "start here" in first.inner_text()
+        assert "step 2 · question 0" in page.locator(".stage header").inner_text()
+        assert [one for one in page.locator(".why span:first-child").all_inner_texts() if "mixed" in one] == [
+            "mixed 1/3",
+            "mixed 1/3",
+        ]
+        page.get_by_label("Outcome").select_option("mixed: some right")
+        assert page.locator(".list button").count() == 2
+        assert page.get_by_label("Step", exact=True).locator("option").all_inner_texts() == [
+            "all steps",
+            "step 1",
+            "step 2",
+        ]
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.9999])
+def test_the_label_of_a_draw_stays_within_its_box(draw: float, browser: Any, tmp_path: Path) -> None:
+    made = trace(2)
+    made["report"]["forks"] = [fork(draw=draw, probability=1.0)]
+    with opened(browser, write(run(tmp_path, traces=[made]))) as page:
+        box, label = (page.locator(which).bounding_box() for which in (".decision .scale", ".decision .scale span"))
+        assert box["x"] - 1 <= label["x"] <= label["x"] + label["width"] <= box["x"] + box["width"] + 1
+
+
+def test_the_terms_of_a_tree_are_explained_where_it_has_them(browser: Any, tmp_path: Path) -> None:
+    still, flat = trace(2), trace(2, question=1)
+    still["report"]["forks"] = [fork(rise=0.0, probability=0.4)]
+    flat["report"].update(forks=[], gap=None)
+    with opened(browser, write(run(tmp_path / "a", traces=[still]))) as page:
+        assert page.locator(".guide dt").all_inner_texts() == ["path", "m", "gap", "P(fork)"]
+        assert "a base, 0.4" in page.locator(".guide").inner_text()
+    with opened(browser, write(run(tmp_path / "b", traces=[flat]))) as page:
+        assert page.locator(".guide dt").all_inner_texts() == ["path", "m"]
+
+
+def test_a_part_of_which_it_is_too_early_to_tell_is_not_marked_as_idle(browser: Any, tmp_path: Path) -> None:
+    for steps, mark in ((3, "too few steps to tell"), (12, "did not act")):
+        folder = run(tmp_path / str(steps), steps=steps, planned=steps, traces=[trace(2)])
+        lines(folder / "metrics.jsonl", [metrics(step, rollout__forks=0) for step in range(1, steps + 1)])
+        with opened(browser, write(folder)) as page:
+            marks = {one.get_attribute("aria-label") for one in page.locator(".part .mark").all()}
+            assert marks == {"acted", mark}
 
 
 def test_the_theme_follows_the_system_until_it_is_switched(browser: Any, report: Path) -> None:
