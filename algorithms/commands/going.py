@@ -12,6 +12,7 @@ from algorithms.commands import report
 from algorithms.commands.crowd import cores_taken, crowded
 from algorithms.commands.ending import terminable
 from algorithms.commands.lines import Stopped, again, command, say
+from algorithms.commands.trace import tree_to_see
 
 if TYPE_CHECKING:
     from algorithms.training.run_directory import RunDirectory
@@ -82,6 +83,8 @@ def closing(directory: "RunDirectory") -> None:
     report.closing(directory.path)
     line = directory.line()
     say("go on with")
+    if tree := tree_to_see(directory.path):
+        say(f"  {tree}")
     say(f"  {command(['eval', where])}")
     say(f"  {command(again(line, seed=config.seed + 1))}")
     say(f"  {command(again(line, algorithm='aepo' if config.algorithm == 'grpo' else 'grpo'))}")

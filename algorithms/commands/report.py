@@ -43,7 +43,7 @@ def closing(path: Path) -> None:
     """
     from algorithms.report import page
     from algorithms.report.run_files import RunFiles
-    from algorithms.report.summary import failures_in_words, parts_in_words, summary
+    from algorithms.report.summary import failures_in_words, part_lines, parts_in_words, summary
 
     found = summary(RunFiles.read(path))
     failures, lost = failures_in_words(found), found["lost"]["dropped"]
@@ -54,8 +54,8 @@ def closing(path: Path) -> None:
     parts = parts_in_words(found)
     if parts:
         say("was each part seen to act?")
-    for part in parts:
-        say(f"  {'yes' if part.acted else 'NO '}  {part.name}: {part.words}")
+    for told in part_lines(parts):
+        say(f"  {told}")
     try:
         say(f"  the report   {page.write(path)} (open it in a browser)")
     except ValueError as error:

@@ -65,6 +65,17 @@ def _may_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def tree_to_see(path: Path) -> str | None:
+    """The line that draws the tree to look at first; None where there is none."""
+    from algorithms.report.worth import worth_seeing
+
+    found = worth_seeing(path)
+    if found is None:
+        return None
+    step, question = found
+    return command(["trace", str(path), "--step", str(step), "--question", str(question)])
+
+
 def _list_steps(path: Path, metrics: Sequence[dict[str, object]]) -> int:
     """Which steps there are, each with what it came to."""
     from algorithms.report.traces import traced_steps
@@ -79,4 +90,6 @@ def _list_steps(path: Path, metrics: Sequence[dict[str, object]]) -> int:
         forks = one["rollout"]["forks"] if one is not None else None  # type: ignore[index]
         say(f"{step:>4}" + ("" if one is None else f"  {100 * one['success']:>5.1f} %  {forks:>5d}"))  # type: ignore[operator]
     say(f"list the questions of one with  {command(['trace', str(path), '--step', str(steps[-1])])}")
+    if tree := tree_to_see(path):
+        say(f"a tree worth seeing:             {tree}")
     return 0

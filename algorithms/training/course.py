@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from safetensors import SafetensorError
 
+from algorithms.report.summary import percent
 from algorithms.training.config import RunConfig
 from algorithms.training.evaluation import in_words
 from algorithms.training.run_directory import RunDirectory
@@ -92,7 +93,7 @@ def _before(trainer: Trainer, directory: RunDirectory) -> str:
     if given is None:
         return in_words(trainer.evaluate("before"))
     directory.append("eval.jsonl", given)
-    means = ", ".join(f"{kind} {100 * given[kind]['mean']:.1f} %" for kind in ("greedy", "sampled") if kind in given)
+    means = ", ".join(f"{kind} {percent(given[kind]['mean'])} %" for kind in ("greedy", "sampled") if kind in given)
     return f"{means}: as {given['taken_from']}, which has the same start, measured it"
 
 

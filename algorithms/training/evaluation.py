@@ -26,7 +26,7 @@ from aepo_env.rewards.reward import FinishedEpisode
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
-from algorithms.report.summary import interval, share_interval
+from algorithms.report.summary import interval, percent, share_interval
 from algorithms.rollout.grow import grow
 from algorithms.rollout.independent import Independent
 from algorithms.rollout.inputs import TokenLimits
@@ -206,9 +206,9 @@ def in_words(found: Evaluation) -> str:
 
 def _in_words(scores: Scores) -> str:
     mean, low, high = scores.interval()
-    overlap = "" if scores.f1 is None else f", F1 {100 * scores.f1.mean():.1f} %"
+    overlap = "" if scores.f1 is None else f", F1 {percent(float(scores.f1.mean()))} %"
     lost = f", {scores.lost} episodes lost to faults and counted as not solved" if scores.lost else ""
-    return f"{100 * mean:.1f} % ({100 * low:.1f} to {100 * high:.1f}){overlap}{lost}"
+    return f"{percent(mean)} % ({percent(low)} to {percent(high)}){overlap}{lost}"
 
 
 def evaluate(

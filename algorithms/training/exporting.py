@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aepo_env.files import SUMS
+from algorithms.report.summary import percent
 from algorithms.training.checkpoints import STATE, to_disk
 from algorithms.training.config import ENVIRONMENTS
 from algorithms.training.run_directory import RunDirectory
@@ -103,4 +104,4 @@ def _share(record: dict[str, Any], kind: str) -> str:
     if kind not in record:
         return ""
     low, high = record[kind]["interval"]
-    return f"{100 * record[kind]['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{percent(record[kind]['mean'])} ({percent(low)} to {percent(high)})"

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ def folder(tmp_path: Path) -> str:
 
 def test_trace_lists_steps_then_questions_then_draws(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     steps = said(["trace", folder], capsys)
-    assert [line.split()[0] for line in steps.splitlines()] == ["step", "1", "2", "list"]
+    assert [line.split()[0] for line in steps.splitlines()] == ["step", "1", "2", "list", "a"]
+    worth = steps.splitlines()[-1].partition(" algorithms.run ")[2]
+    assert said(shlex.split(worth), capsys).startswith("step 2, question ")
     questions = said(["trace", folder, "--step", "2"], capsys)
     assert [line.split()[0] for line in questions.splitlines()] == ["question", "0", "3", "draw"]
     assert "--step 2 --question 0" in questions
