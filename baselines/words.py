@@ -83,13 +83,14 @@ def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
     learned = [one["label"] for one in contenders if one["gain"] is not None and one["gain"][1] > 0]
     gains = ", ".join(f"{one['label']} {points(one['gain'][0])}" for one in contenders if one["gain"] is not None)
     if len(learned) == len(contenders):
-        return f"All contenders learned (points gained since before training: {gains})."
+        return f"All contenders learned, in greedy answers (points gained since before training: {gains})."
     if not learned:
         return (
-            f"No contender was shown to have learned (points gained: {gains}), so that there was little to tell them "
-            "apart by: try more steps, other questions, or a larger budget."
+            f"No contender was shown to have learned, in greedy answers (points gained: {gains}), so that there was "
+            "little to tell them apart by: try more steps, other questions, or a larger budget."
         )
-    return f"Shown to have learned: {', '.join(learned)}; not the others (points gained: {gains})."
+    who = ", ".join(learned)
+    return f"Shown to have learned, in greedy answers at this budget: {who}; not the others (points gained: {gains})."
 
 
 def starts(found: Mapping[str, Any]) -> list[str]:

@@ -267,7 +267,7 @@ def preset(name: str, environment: str = "web", model: str = "tiny", corpus: str
         ),
         "quick": replace(
             tiny,
-            steps=24,
+            steps=20,
             questions=7,
             optimiser=replace(tiny.optimiser, warmup_steps=10),
             evaluation=EvaluationSettings(questions=200, samples=4),
