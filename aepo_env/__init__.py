@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 try:
     import gymnasium
 except ModuleNotFoundError as error:
+    if error.name != "gymnasium":
+        raise
     raise ModuleNotFoundError(
         f"aepo_env needs gymnasium, which {sys.executable} does not have: in a checkout use .venv/bin/python, which "
-        "`make setup` makes; elsewhere pip install it."
+        "`make setup` makes; elsewhere pip install it.",
+        name="gymnasium",
     ) from error
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
     steps: of the run. environment, model: their names. folder: where the run is or will be.
     start: a digest of what decides the evaluation before training, which cells of one start share.
-    grows_more: whether it grows others in place of questions that teach nothing, which takes twice as long.
+    grows_more: whether it grows others in place of questions that teach nothing, about twice as many rollouts.
     """
 
     contender: Contender

@@ -33,6 +33,7 @@ from aepo_env.text import did_you_mean
 from algorithms.commands.configuration import add_options
 from algorithms.commands.ending import Parser, ended, lacking, terminable
 from algorithms.commands.lines import number, say, whole
+from algorithms.report.summary import percent
 from baselines.cells import Cell, all_cells, longest_first, measured_start
 from baselines.contenders import Contender, contenders
 
@@ -201,7 +202,7 @@ def _train(cells: Sequence[Cell], results: Any, options: argparse.Namespace, out
     def finished(cell: Cell, seconds: float) -> None:
         one = record(cell)
         results.add(one)
-        before, after = (100 * sum(at["greedy"]) / len(at["greedy"]) for at in (one["curve"][0], one["curve"][-1]))
+        before, after = (percent(sum(at["greedy"]) / len(at["greedy"])) for at in (one["curve"][0], one["curve"][-1]))
         say(f"done     {cell.words}: greedy {before:.1f} % before, {after:.1f} % after training, {seconds:.0f} s")
 
     def more(cell: Cell) -> Sequence[str]:

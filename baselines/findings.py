@@ -5,7 +5,8 @@
     found["conclusions"], found["limits"]              # sentences
 
 Contenders are compared at one budget: the largest that every finished run has reached, in the unit asked for. Nothing
-is interpolated: each run is taken as it was at its last evaluation within that budget.
+is interpolated: each run is taken as it was at its last evaluation within that budget. Who was evaluated there before
+training alone is not compared: that would be a verdict on the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,8 @@ def _contender(label: str, records: list[Record], field: str, budget: float, fam
     end = np.array([one["curve"][-1]["greedy"] for one in records], np.float64)
     sampled = [one["curve"][-1]["sampled"] for one in records]
     points = [point(one, field, budget) for one in records]
-    gain = paired(scores, before) if len(families) > 1 else None
+    at_start = bool(records[0]["steps"]) and any(one["step"] == 0 for one in points)
+    gain = paired(scores, before) if len(families) > 1 and not at_start else None
     return {
         "label": label,
         "algorithm": records[0]["algorithm"],
@@ -158,6 +160,7 @@ def _contender(label: str, records: list[Record], field: str, budget: float, fam
             name: float(scores[:, [one == name for one in families]].mean()) for name in sorted(set(families))
         },
         "at_steps": [one["step"] for one in points],
+        "at_start": at_start,
         "at": {name: float(np.mean([one[name] for one in points])) for name in USED},
         "used": {name: float(np.mean([one["used"][name] for one in records])) for name in USED},
         "evaluation_seconds": float(np.mean([one["evaluation_seconds"] for one in records])),
@@ -212,7 +215,11 @@ def _compare(
     families: list[str],
 ) -> None:
     """Write into each other contender how it does against the reference, over the seeds that both have."""
-    others = [one for one in contenders if one["label"] != reference]
+    late = {one["label"] for one in contenders if one["at_start"]}
+    others = [one for one in contenders if one["label"] not in {reference, *late}]
+    if reference in late:
+        return
+    by_label = {label: records for label, records in by_label.items() if label not in late}
     shared = sorted(set.intersection(*({one["seed"] for one in records} for records in by_label.values())))
     trained = [records for records in by_label.values() if records[0]["steps"]]
     trainings = pooled([_scores(records, field, budget, shared) for records in trained]) if shared and trained else None

@@ -3,9 +3,10 @@
 (out / "table.md").write_text(table(found))
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from algorithms.report.summary import percent
 from baselines.words import NAMES, points, span
 
 
@@ -68,18 +69,18 @@ def _scores(found: Mapping[str, Any]) -> list[str]:
             compared = [
                 f"{points(versus['difference'])} ({span(versus['low'], versus['high'])})",
                 f"{versus['p_corrected']:.3f}",
-                _with_interval(versus["improvement"], 1, 2),
+                _with_interval(f"{one:.2f}" for one in versus["improvement"]),
                 versus["verdict"],
             ]
         rows.append(
             [
                 one["label"],
                 str(len(one["seeds"])),
-                _with_interval(one["score"]),
-                _with_interval(one["interquartile"]),
+                _with_interval(map(_percent, one["score"])),
+                _with_interval(map(_percent, one["interquartile"])),
                 "" if one["gain"] is None else points(one["gain"][0]),
                 *compared,
-                "" if one["sampled"] is None else _with_interval(one["sampled"]),
+                "" if one["sampled"] is None else _with_interval(map(_percent, one["sampled"])),
             ]
         )
     return _rows(heads, rows)
@@ -140,9 +141,9 @@ def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
+    return "" if share is None else f"{percent(share):.1f}"
 
 
-def _with_interval(estimate: Sequence[float], unit: float = 100, places: int = 1) -> str:
-    value, low, high = (f"{unit * one:.{places}f}" for one in estimate)
+def _with_interval(texts: Iterable[str]) -> str:
+    value, low, high = texts
     return f"{value} ({low} to {high})"

@@ -11,6 +11,7 @@ Differences are in points: hundredths of the questions.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from algorithms.report.summary import percent
 from baselines.statistics import LEVEL, POWER
 
 NAMES = {
@@ -26,7 +27,7 @@ _MINUS = "\u2212"
 
 def points(share: float) -> str:
     """A difference with its sign, in points."""
-    return f"{100 * share:+.1f}".replace("-", _MINUS)
+    return f"{percent(share):+.1f}".replace("-", _MINUS)
 
 
 def span(low: float, high: float) -> str:
@@ -79,7 +80,9 @@ def verdict(one: Mapping[str, Any], reference: str) -> str:
 
 def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
     """Whether anything was learned that could differ."""
-    contenders = [one for one in contenders if one["steps"]]  # others had nothing to learn from
+    contenders = [one for one in contenders if one["steps"] and not one["at_start"]]  # others had nothing to learn from
+    if not contenders:
+        return "Nothing was trained."
     learned = [one["label"] for one in contenders if one["gain"] is not None and one["gain"][1] > 0]
     gains = ", ".join(f"{one['label']} {points(one['gain'][0])}" for one in contenders if one["gain"] is not None)
     if len(learned) == len(contenders):
@@ -126,7 +129,7 @@ def limits(found: Mapping[str, Any]) -> list[str]:
     said = []
     versus = [one["versus"] for one in found["contenders"] if one["versus"] is not None]
     unseen = [one["detectable"] for one in versus if not one["identical"]]
-    seeds, many = found["seeds"], len(found["contenders"])
+    seeds, tests = found["seeds"], len(versus)
     if unseen and seeds > 1:
         low, high = f"{100 * min(unseen):.0f}", f"{100 * max(unseen):.0f}"
         said.append(
@@ -145,9 +148,9 @@ def limits(found: Mapping[str, Any]) -> list[str]:
         "tuned for no contender. With the tiny model and a short run it shows that and how the algorithms work; it is "
         "no ranking of what they do for large models."
     )
-    if many > 2:
+    if tests > 1:
         said.append(
-            f"Each contender is compared with {found['reference']} alone. The {many - 1} tests are corrected together "
+            f"Each contender is compared with {found['reference']} alone. The {tests} tests are corrected together "
             f"(Holm), so that the chance of any false difference is about {100 * LEVEL:.0f} %. Comparing others "
             "with each other by eye has no such protection: name another first, and run the same command."
         )
@@ -170,13 +173,26 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
     name, budget = NAMES[found["field"]], found["budget"]
     if not budget:
         return []
-    shares = [one["at"][found["field"]] / budget for one in found["contenders"] if one["used"][found["field"]]]
+    shares = [
+        one["at"][found["field"]] / budget
+        for one in found["contenders"]
+        if one["used"][found["field"]] and not one["at_start"]
+    ]
     said = [
         f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is "
         f"interpolated: each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of "
         "it or more."
     ]
-    early = [one for one in found["contenders"] if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]]]
+    if late := [one["label"] for one in found["contenders"] if one["at_start"]]:
+        said.append(
+            f"Not compared, because within that budget they were evaluated before training alone: {', '.join(late)}. "
+            "Evaluate more often (--eval-every), or give them more steps."
+        )
+    early = [
+        one
+        for one in found["contenders"]
+        if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]] and not one["at_start"]
+    ]
     if early:
         steps = ", ".join(
             f"{one['label']} (step {_range(one['at_steps'])} of {one['steps']}, "

@@ -182,10 +182,10 @@ def _shuffled_rewards(ordinary: "RunDirectory", shuffled: "RunDirectory") -> dic
 
 def _gains(directory: "RunDirectory") -> "dict[str, Interval]":
     """By kind of evaluation, the mean difference after training over the same questions."""
-    from algorithms.training.evaluation import mean_interval
+    from algorithms.training.evaluation import paired_gain
 
     before, after = _evaluation(directory, "before"), _evaluation(directory, "after")
-    return {name: mean_interval(after[name] - before[name]) for name in before if name in after}
+    return {name: paired_gain(before[name], after[name]) for name in before if name in after}
 
 
 def _evaluation(directory: "RunDirectory", when: str) -> dict[str, Any]:
@@ -324,7 +324,10 @@ def _percent(interval: Any) -> str:
 
 def _with_interval(interval: Any, form: str, unit: str) -> str:
     mean, low, high = interval.values() if isinstance(interval, dict) else interval
-    return f"{format(100 * mean, form)}{unit} ({format(100 * low, form)} to {format(100 * high, form)})"
+    from algorithms.report.summary import percent
+
+    shown, *ends = (format(percent(one), form) for one in (mean, low, high))
+    return f"{shown}{unit} ({' to '.join(ends)})"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from algorithms.commands import report
-from algorithms.commands.crowd import cores_taken, crowded
+from algorithms.commands.crowd import crowded
 from algorithms.commands.ending import terminable
 from algorithms.commands.lines import Stopped, again, command, say
 from algorithms.commands.trace import tree_to_see
@@ -33,7 +33,7 @@ def go_on(directory: "RunDirectory", *, profile: bool = False) -> int:
     config = directory.config()
     try:
         with directory.locked(), terminable(), tracked(directory, config, say):
-            if config.device == "cpu" and (words := crowded(config.threads, cores_taken())):
+            if config.device == "cpu" and (words := crowded(config.threads)):
                 say(f"WARNING  {words}")
             with profiled(directory, say) if profile else nullcontext():
                 take_course(directory, say)

@@ -63,7 +63,7 @@ def page_data(run: RunFiles) -> dict[str, Any]:
         "headline": headline(found),
         "gains": {name: gain_in_percent(gain) for name, gain in found["gain"].items()},
         "failures": failures_in_words(found),
-        "parts": [part._asdict() for part in parts_in_words(found)],
+        "parts": [{**part._asdict(), "verdict": part.verdict} for part in parts_in_words(found)],
         "charts": charts(run),
         "families": families(run),
         "trees": [],

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import faults_by_name, gain, percent, share_interval
+from algorithms.report.summary import gain, percent, share_interval
+from algorithms.rollout.faults import counted
 
 Chart = dict[str, Any]
 Record = dict[str, Any]
@@ -42,7 +43,7 @@ def charts(run: RunFiles) -> list[Chart]:
 
 def _learning(run: RunFiles) -> list[Chart]:
     metrics = run.metrics
-    success = _line("training", [100 * _success(one) for one in metrics], "main")
+    success = _line("training", [100 * step_success(one) for one in metrics], "main")
     success["low"], success["high"] = _band(metrics)
     parts = sorted({name for one in metrics for name in one["reward_parts"]})
     rewards = [_line("total", [one["reward"] for one in metrics], "main")]
@@ -68,8 +69,8 @@ def _learning(run: RunFiles) -> list[Chart]:
     ]
 
 
-def _success(metrics: Record) -> float:
-    """Of all that was grown: a filter keeps questions by their success."""
+def step_success(metrics: Record) -> float:
+    """Of all that a step grew: a filter keeps questions by their success."""
     grown = metrics.get("grown_success")
     return float(metrics["success"] if grown is None else grown)
 
@@ -136,7 +137,7 @@ def _exploring(metrics: Sequence[Record]) -> list[Chart]:
 def _growing(metrics: Sequence[Record]) -> list[Chart]:
     rollouts = [one["rollout"] for one in metrics]
     tools = sorted({name for one in rollouts for name in one["tool_calls"]})
-    failing = [faults_by_name(one) for one in rollouts]
+    failing = [counted(one) for one in rollouts]
     live = [one.get("interpreters", {}) for one in metrics]
     return [
         *_branching(metrics),
@@ -298,12 +299,12 @@ def _band(metrics: Sequence[Record]) -> tuple[list[float | None], list[float | N
     low: list[float | None] = []
     high: list[float | None] = []
     for one in metrics:
-        grown = "grown_success_deviation" in one  # of the same questions as `_success`
+        grown = "grown_success_deviation" in one  # of the same questions as `step_success`
         deviation = one["grown_success_deviation"] if grown else one.get("success_deviation")
         count = one["grown_questions"] if grown else one["questions"]
         half = None if deviation is None else 1.96 * deviation / math.sqrt(count)
-        low.append(None if half is None else max(0.0, 100 * (_success(one) - half)))
-        high.append(None if half is None else min(100.0, 100 * (_success(one) + half)))
+        low.append(None if half is None else max(0.0, 100 * (step_success(one) - half)))
+        high.append(None if half is None else min(100.0, 100 * (step_success(one) + half)))
     return low, high
 
 

@@ -5,8 +5,8 @@
     for line in part_lines(parts_in_words(found)):
         print(line)
 
-Every figure is made of metrics.jsonl and eval.jsonl alone. Intervals are 95 %, normal, over questions; gains are paired
-by question.
+Every figure is made of metrics.jsonl and eval.jsonl alone. Intervals are 95 % over questions, normal where questions
+differ; gains are paired by question.
 """
 
 import math
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from algorithms.report.run_files import RunFiles
+from algorithms.rollout.faults import JUDGE, counted
 
 CLIPPED = (0.005, 0.10)
 """Share of tokens that a healthy run clips after the first optimiser step of a batch."""
@@ -23,8 +24,6 @@ _NEXT_TO_NONE = 0.0005
 
 FEWEST_STEPS = 10
 """A part that did not act in fewer steps may be whole all the same: clipping and units of entropy need a few."""
-
-_JUDGE = "reward"  # what metrics count a judge out of reach under, which is no tool
 
 _USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"], "arpo": ["branching"]}
 """Of runs whose metrics do not name the parts that were on."""
@@ -68,7 +67,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
     interpreters: Counter[str] = Counter()
     for one in metrics:
         interpreters.update(one.get("interpreters", {}))
-    failed = totals(map(faults_by_name, rollouts))
+    failed = totals(map(counted, rollouts))
     return {
         "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
@@ -82,8 +81,8 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "questions": questions,
         "questions_forked": sum(one["questions_forked"] for one in rollouts),
         "tool_calls": totals(one["tool_calls"] for one in rollouts),
-        "failed_calls": {name: count for name, count in failed.items() if name != _JUDGE},
-        "judge_failed": failed.get(_JUDGE, 0),
+        "failed_calls": {name: count for name, count in failed.items() if name != JUDGE},
+        "judge_failed": failed.get(JUDGE, 0),
         "interpreters": dict(interpreters),
         "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
         "clip_share": sum(shares) / len(shares) if shares else None,
@@ -116,7 +115,8 @@ def failures_in_words(found: dict[str, Any]) -> list[str]:
         f"{count} of {calls.get(tool, count)} calls of {tool} failed." for tool, count in found["failed_calls"].items()
     ]
     if found["judge_failed"]:
-        said.append(f"the judge was out of reach {found['judge_failed']} times.")
+        count = found["judge_failed"]
+        said.append(f"The judge was out of reach {count} time{'s' * (count != 1)}.")
     return said
 
 
@@ -272,7 +272,7 @@ def _gain_of(run: RunFiles, name: str) -> dict[str, Any] | None:
 
 def gain(before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
     """Means of scores over the same questions, and the mean difference with its interval, paired by question."""
-    mean, low, high = interval([late - early for early, late in zip(before, after, strict=True)])
+    mean, low, high = difference_interval([late - early for early, late in zip(before, after, strict=True)])
     return {
         "before": math.fsum(before) / len(before),
         "after": math.fsum(after) / len(after),
@@ -300,10 +300,27 @@ def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
     few questions were proof.
     """
     if len(values) > 1 and min(values) == max(values) and values[0] in (0.0, 1.0):
-        reach = 1 - 0.025 ** (1 / len(values))
+        reach = _reach(len(values))
         return (0.0, 0.0, reach) if values[0] == 0 else (1.0, 1.0 - reach, 1.0)
     mean, low, high = interval(values)
     return mean, max(0.0, low), min(1.0, high)
+
+
+def difference_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % interval of differences between shares of the same questions, within -1 and 1.
+
+    Where no question differs from another in it, there is room on both sides for a share of questions that do and were
+    not drawn: the normal interval would have no width, as for shares.
+    """
+    mean, low, high = interval(values)
+    if len(values) > 1 and min(values) == max(values):
+        low, high = mean - _reach(len(values)), mean + _reach(len(values))
+    return mean, max(-1.0, low), min(1.0, high)
+
+
+def _reach(count: int) -> float:
+    """The largest share of which `count` draws show none in 25 of 1,000 cases."""
+    return float(1 - 0.025 ** (1 / count))
 
 
 def _quartiles(rollouts: Iterable[dict[str, Any]]) -> dict[str, float] | None:
@@ -333,11 +350,6 @@ def _quantile(counts: Counter[float], place: float) -> float:
     below = math.floor(place)
     above = math.ceil(place)
     return at(below) + (place - below) * (at(above) - at(below))
-
-
-def faults_by_name(rollout: Mapping[str, Any]) -> dict[str, int]:
-    """How many faults a step's rollout had, by tool, or by `_JUDGE`; of metrics."""
-    return {name: sum(one["kinds"].values()) for name, one in rollout.get("faults", {}).items()}
 
 
 def lost(evaluation: Mapping[str, Any]) -> int:

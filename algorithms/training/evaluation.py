@@ -8,8 +8,8 @@
 A question counts as solved when its reward's part "accuracy" is 1: the answer is wholly right (with the reward
 exact_match: exact match, EM). Beside it stands the token F1 of answers, where `with_f1` made the environment tell it.
 Sampled success is pass@1: the mean over the samples of a question, then over questions. Intervals treat questions as
-the sample (normal approximation of the mean of per-question scores), so that several samples of one question are not
-taken for more evidence than they are.
+the sample (normal approximation of the mean of per-question scores, exact where all are alike), so that several samples
+of one question are not taken for more evidence than they are.
 """
 
 import time
@@ -26,7 +26,7 @@ from aepo_env.rewards.reward import FinishedEpisode
 from aepo_env.tasks import Task
 from algorithms.policy.loading import Policy
 from algorithms.policy.sampling import Sampling
-from algorithms.report.summary import interval, percent, share_interval
+from algorithms.report.summary import difference_interval, percent, share_interval
 from algorithms.rollout.grow import grow
 from algorithms.rollout.independent import Independent
 from algorithms.rollout.inputs import TokenLimits
@@ -95,19 +95,15 @@ class Scores:
         }
 
 
-def mean_interval(values: NDArray[np.float64]) -> Interval:
-    """Mean and normal 95 % interval; of one value alone, the value."""
-    return Interval(*interval(values.tolist()))
-
-
 def mean_share(values: NDArray[np.float64]) -> Interval:
-    """Mean and 95 % interval of shares solved, or of F1: within 0 and 1, and of some width where all are equal."""
+    """Mean and 95 % interval of shares solved, or of F1: within 0 and 1, and with a width if all are 0 or all 1."""
     return Interval(*share_interval(values.tolist()))
 
 
 def paired_gain(before: ArrayLike, after: ArrayLike) -> Interval:
     """The mean difference of scores over the same questions, with its interval."""
-    return mean_interval(np.asarray(after, np.float64) - np.asarray(before, np.float64))
+    differences = np.asarray(after, np.float64) - np.asarray(before, np.float64)
+    return Interval(*difference_interval(differences.tolist()))
 
 
 def success(

@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from aepo_env.corpus import cache_folders
 from aepo_env.files import SUMS, whole_folder
 from algorithms.policy import smollm2
@@ -53,7 +55,7 @@ def oracle_start(config: RunConfig, say: Say) -> Policy:
     if config.model != "smollm2":
         learn(policy, shown, say, SETTINGS, epochs=EPOCHS)
         return policy
-    folder = _folder(shown)
+    folder = _folder(policy, shown)
     if (folder / "done").exists():
         say(f"cold start on oracle demonstrations: taken from {folder}")
     else:
@@ -109,9 +111,13 @@ def _decisive() -> dict[str, Any]:
     return {name: value for name, value in asdict(SETTINGS).items() if name not in ("steps", "warmup")}
 
 
-def _folder(shown: list[Transcript]) -> Path:
+def _folder(policy: Policy, shown: list[Transcript]) -> Path:
+    """Sums differ in their last digits with the number of threads, and so do the weights after many of them."""
     sums = (smollm2.folder() / SUMS).read_text("utf-8")
-    decisive = json.dumps([_VERSION, EPOCHS, _decisive(), sums, shown], sort_keys=True)
+    untyped: Any = policy.model
+    kind = untyped.device.type
+    where = f"cpu, {torch.get_num_threads()} threads" if kind == "cpu" else kind
+    decisive = json.dumps([_VERSION, EPOCHS, _decisive(), sums, shown, where], sort_keys=True)
     return cache_folders()[0] / "cold-start" / f"smollm2-{hashlib.sha256(decisive.encode()).hexdigest()[:12]}"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.report.summary import percent
 from algorithms.training.evaluation import Scores, mean_share
 from baselines.agents.episodes import Played
 
@@ -65,10 +66,10 @@ def in_words(played: Sequence[Played], scores: Scores) -> list[str]:
     rows += [(name, found[[one == name for one in scores.families]]) for name in names if len(names) > 1]
     width = max(len(name) for name, _ in rows)
     lines = [
-        f"  {name:<{width}}  {100 * low_mean:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
+        f"  {name:<{width}}  {shown:5.1f} %  ({low:.1f} to {high:.1f})  "
         f"{len(values)} question{'s' * (len(values) != 1)}"
         for name, values in rows
-        for low_mean, low, high in [mean_share(values)]
+        for shown, low, high in [map(percent, mean_share(values))]
     ]
     count = len(played)
     calls = ", ".join(f"{name} {number / count:.2f}" for name, number in scores.tool_calls.items()) or "none"

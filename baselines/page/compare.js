@@ -64,7 +64,7 @@ function familiesSection() {
   const heads = ["", ...names.map((name) => make("th", { scope: "col", class: "middle" }, kind(name), make("br"), make("small", null, plural(found.families[name], "question"))))];
   return section("families", "Kinds of task", "Success in %; the darker, the higher. With few questions of a kind, a few points are chance.",
     table(heads, found.contenders.map((one) => make("tr", null, head(one), names.map((name) =>
-      make("td", { class: "heat", style: { "--a": high > low ? ((one.families[name] - low) / (high - low)).toFixed(2) : 0 } }, (100 * one.families[name]).toFixed(1)))))));
+      make("td", { class: "heat", style: { "--a": high > low ? ((one.families[name] - low) / (high - low)).toFixed(2) : 0 } }, rounded(100 * one.families[name]).toFixed(1)))))));
 }
 
 function costSection() {

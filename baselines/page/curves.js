@@ -93,8 +93,6 @@ function legend(contenders) {
 
 const dot = (one) => make("i", { class: "dot", style: { background: colourOf(one.place) } });
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
-
 /** An interval on a line: [value, low, high] between two ends, with what else there is to mark. */
 function interval([value, low, high], [least, most], given) {
   const wide = 300, x = (at) => 6 + ((Math.min(most, Math.max(least, at)) - least) / (most - least)) * (wide - 12);

@@ -82,6 +82,33 @@ def test_runs_are_compared_at_the_largest_budget_that_all_have_reached() -> None
     assert "greedy-for-rollouts (step 2 of 4, 75 % of the budget)" in said
 
 
+def test_who_was_evaluated_before_training_alone_within_the_budget_is_not_compared() -> None:
+    cells = [cell(label, seed) for seed in range(3) for label in ("plain", "other", "hungry")]
+    used = {"plain": 100, "other": 100, "hungry": 500}  # at the first of its four evaluations after the start
+    records = {one.name: record(one, 0.6, place, used=used[one.contender.label]) for place, one in enumerate(cells)}
+    found = findings(cells, records)
+    hungry = found["contenders"][2]
+    assert (found["budget"], hungry["at_steps"]) == (400, [0, 0, 0])
+    assert hungry["versus"] is None
+    assert hungry["gain"] is None
+    assert found["conclusions"][0] == "No difference between plain and any other contender could be shown."
+    assert not any("hungry" in one for one in found["conclusions"])
+    assert any(one.startswith("Not compared") and ": hungry. " in one for one in found["limits"])
+    assert hungry["since_start"]["greedy"]["after"] > 0.5  # whole runs are told of all the same
+    without = findings([one for one in cells if one.contender.label != "hungry"], records)
+    assert without["contenders"][1]["versus"] == found["contenders"][1]["versus"]  # it weighs on no other's test
+    turned = findings(cells, records, reference="hungry")
+    assert [one["versus"] for one in turned["contenders"]] == [None] * 3
+    assert not any("better" in one or "worse" in one for one in turned["conclusions"])
+
+
+def test_nothing_trained_has_learned_nothing() -> None:
+    cells = [cell(label, seed) for seed in range(2) for label in ("a", "b")]
+    cells = [one._replace(steps=0) for one in cells]
+    records = {one.name: record(one, 0.6, place, used=0, points=0) for place, one in enumerate(cells)}
+    assert findings(cells, records)["conclusions"][-1] == "Nothing was trained."
+
+
 def test_the_unit_decides_the_point() -> None:
     cells, records = comparison({"slow": 0.5, "fast": 0.5}, seeds=2)
     for one in cells:

@@ -36,9 +36,17 @@ function short(value, digits = 3) {
   return text.replace(/-/g, MINUS);
 }
 
+/** To so many places, halves away from zero: as `summary.percent` does, so that a page and the lines say the same. */
+function rounded(value, places = 1) {
+  return (Math.sign(value) * Math.floor(Number((Math.abs(value) * 10 ** places).toFixed(6)) + 0.5)) / 10 ** places;
+}
+
+/** A share in percent, to a tenth. */
+const percent = (share) => `${rounded(100 * share).toFixed(1)} %`;
+
 /** A number with its sign and a fixed count of places. */
 function signed(value, places = 1) {
-  const text = Math.abs(value).toFixed(places);
+  const text = Math.abs(rounded(value, places)).toFixed(places);
   return (Number(text) === 0 ? "" : value < 0 ? MINUS : "+") + text;
 }
 

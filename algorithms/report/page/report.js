@@ -19,9 +19,11 @@ function summarySection() {
   const waiting = run.done ? "The gain is known when the run has ended and was evaluated." : "No step was taken yet: look again in a minute.";
   return section("summary", "Summary", null, gains.length ? make("div", { class: "gains" }, gains) : make("p", { class: "panel empty" }, waiting),
     run.parts.length > 0 && make("h3", null, "Was every part seen to act?"),
-    make("div", { class: "parts" }, run.parts.map((part) => make("div", { class: part.acted ? "part" : part.early ? "part early" : "part idle" },
-      make("span", { class: "mark", role: "img", "aria-label": part.acted ? "acted" : part.early ? "too few steps to tell" : "did not act" }, part.acted ? "✓" : part.early ? "…" : "○"),
-      make("div", null, make("h3", null, part.name), make("p", null, part.early && "Too few steps to tell. ", part.words))))));
+    make("div", { class: "parts" }, run.parts.map((part) => {
+      const [look, mark] = { yes: ["part", "✓"], NO: ["part idle", "○"] }[part.verdict] || ["part early", "…"];
+      return make("div", { class: look }, make("span", { class: "mark", role: "img", "aria-label": `seen to act: ${part.verdict}` }, mark),
+        make("div", null, make("h3", null, part.name), make("p", null, part.early && "Too few steps to tell. ", part.words)));
+    })));
 }
 
 function curvesSection() {

@@ -18,7 +18,6 @@ from algorithms.training.evaluation import (
     Scores,
     evaluate,
     in_words,
-    mean_interval,
     mean_share,
     paired_gain,
     success,
@@ -42,16 +41,15 @@ def development() -> Any:
 
 def test_an_interval_is_that_of_the_mean_of_questions() -> None:
     solved, asked = 30, 100
-    mean, low, high = mean_interval(np.array([1.0] * solved + [0.0] * (asked - solved)))
+    mean, low, high = mean_share(np.array([1.0] * solved + [0.0] * (asked - solved)))
     half = 1.96 * math.sqrt(0.3 * 0.7 / (asked - 1))  # the sample's deviation of a share p: p (1 - p) n / (n - 1)
     assert (mean, low, high) == pytest.approx((0.3, 0.3 - half, 0.3 + half))
-    assert mean_interval(np.array([0.25])) == (0.25, 0.25, 0.25)
+    assert mean_share(np.array([0.25])) == (0.25, 0.25, 0.25)
 
 
 def test_an_interval_of_a_share_stays_within_0_and_1() -> None:
     assert scores(0.0, 0.5, 1.0).interval() == (0.5, 0.0, 1.0)  # the normal one has a half of 0.57
-    some = np.array([0.0, 0.5] * 20)
-    assert mean_share(some) == mean_interval(some)
+    assert scores(0.5, 1.0, 1.0).interval().high == 1.0
 
 
 def test_an_interval_of_all_or_nothing_has_a_width() -> None:
@@ -60,11 +58,23 @@ def test_an_interval_of_all_or_nothing_has_a_width() -> None:
 
 
 def test_a_gain_is_paired_by_question() -> None:
-    before, after = [0.0, 0.25, 0.5, 0.75], [0.2, 0.45, 0.7, 0.95]
-    assert paired_gain(before, after) == pytest.approx((0.2, 0.2, 0.2))  # the same everywhere: nothing is uncertain
     gain = paired_gain([0.0, 0.0, 1.0, 1.0], np.array([1.0, 0.0, 1.0, 0.0]))
     half = 1.96 * math.sqrt(2 / 3) / 2  # differences 1, 0, 0, -1
     assert gain == pytest.approx((0.0, -half, half))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (0.0, 0.0, (0.0, -0.1684, 0.1684)),  # Clopper and Pearson for none of 20, in tables, on both sides
+        (0.0, 1.0, (1.0, 0.8316, 1.0)),
+        (1.0, 0.0, (-1.0, -1.0, -0.8316)),
+    ],
+)
+def test_a_gain_that_all_questions_share_is_no_proof(
+    before: float, after: float, expected: tuple[float, float, float]
+) -> None:
+    assert paired_gain([before] * 20, [after] * 20) == pytest.approx(expected, abs=1e-4)
 
 
 def test_families_are_means_of_their_questions() -> None:
@@ -84,7 +94,7 @@ def test_samples_of_a_question_are_averaged_before_anything_else(development: An
     assert sum(found.stop_reasons.values()) == 36
     assert found.tool_calls["search"] > 0
     assert found.families == tuple(task.family for task in tasks)
-    assert found.interval() == mean_interval(found.scores)
+    assert found.interval() == mean_share(found.scores)
 
 
 def test_progress_is_told_in_questions_of_all_batches(development: Any, monkeypatch: pytest.MonkeyPatch) -> None:
