@@ -89,7 +89,7 @@ def _list_steps(path: Path, metrics: Sequence[dict[str, object]]) -> int:
     for step in steps:
         one = known.get(step)
         forks = one["rollout"]["forks"] if one is not None else None  # type: ignore[index]
-        say(f"{step:>4}" + ("" if one is None else f"  {100 * step_success(one):>5.1f} %  {forks:>5d}"))  # type: ignore[operator]
+        say(f"{step:>4}" + ("" if one is None else f"  {100 * step_success(one):>5.1f} %  {forks:>5d}"))
     say(f"list the questions of one with  {command(['trace', str(path), '--step', str(steps[-1])])}")
     if tree := tree_to_see(path):
         say(f"a tree worth seeing:             {tree}")
