@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from algorithms.report.run_files import RunFiles
-from algorithms.report.summary import gain, percent, share_interval
-from algorithms.rollout.faults import counted
+from algorithms.report.summary import faults_by_name, gain, percent, share_interval
 
 Chart = dict[str, Any]
 Record = dict[str, Any]
@@ -137,7 +136,7 @@ def _exploring(metrics: Sequence[Record]) -> list[Chart]:
 def _growing(metrics: Sequence[Record]) -> list[Chart]:
     rollouts = [one["rollout"] for one in metrics]
     tools = sorted({name for one in rollouts for name in one["tool_calls"]})
-    failing = [counted(one) for one in rollouts]
+    failing = [faults_by_name(one) for one in rollouts]
     live = [one.get("interpreters", {}) for one in metrics]
     return [
         *_branching(metrics),

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from algorithms.report.run_files import RunFiles
-from algorithms.rollout.faults import JUDGE, counted
 
 CLIPPED = (0.005, 0.10)
 """Share of tokens that a healthy run clips after the first optimiser step of a batch."""
@@ -24,6 +23,8 @@ _NEXT_TO_NONE = 0.0005
 
 FEWEST_STEPS = 10
 """A part that did not act in fewer steps may be whole all the same: clipping and units of entropy need a few."""
+
+_JUDGE = "reward"  # as rollout.faults.JUDGE, which a reader of files does without: what metrics count a judge under
 
 _USUAL_PARTS = {"aepo": ["branching", "premonitor", "balanced", "entropy_weight"], "arpo": ["branching"]}
 """Of runs whose metrics do not name the parts that were on."""
@@ -67,7 +68,7 @@ def summary(run: RunFiles) -> dict[str, Any]:
     interpreters: Counter[str] = Counter()
     for one in metrics:
         interpreters.update(one.get("interpreters", {}))
-    failed = totals(map(counted, rollouts))
+    failed = totals(map(faults_by_name, rollouts))
     return {
         "parts": metrics[-1].get("parts", _USUAL_PARTS.get(run.config.get("algorithm", ""), [])) if metrics else [],
         "steps": run.done,
@@ -81,8 +82,8 @@ def summary(run: RunFiles) -> dict[str, Any]:
         "questions": questions,
         "questions_forked": sum(one["questions_forked"] for one in rollouts),
         "tool_calls": totals(one["tool_calls"] for one in rollouts),
-        "failed_calls": {name: count for name, count in failed.items() if name != JUDGE},
-        "judge_failed": failed.get(JUDGE, 0),
+        "failed_calls": {name: count for name, count in failed.items() if name != _JUDGE},
+        "judge_failed": failed.get(_JUDGE, 0),
         "interpreters": dict(interpreters),
         "steps_given_back": _share([one["kept_gradient"] > 0 for one in updates]),
         "clip_share": sum(shares) / len(shares) if shares else None,
@@ -350,6 +351,11 @@ def _quantile(counts: Counter[float], place: float) -> float:
     below = math.floor(place)
     above = math.ceil(place)
     return at(below) + (place - below) * (at(above) - at(below))
+
+
+def faults_by_name(rollout: Mapping[str, Any]) -> dict[str, int]:
+    """How many faults a step's rollout had, by tool, or by `_JUDGE`; of metrics."""
+    return {name: sum(one["kinds"].values()) for name, one in rollout.get("faults", {}).items()}
 
 
 def lost(evaluation: Mapping[str, Any]) -> int:

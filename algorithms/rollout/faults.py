@@ -49,14 +49,9 @@ def together(each: "list[Faults]") -> dict[str, dict[str, Any]]:
     return {tool: {**one, "kinds": dict(sorted(one["kinds"].items()))} for tool, one in sorted(found.items())}
 
 
-def counted(rollout: Mapping[str, Any]) -> dict[str, int]:
-    """How many faults there were by tool, or by `JUDGE`, of `records.summary`."""
-    return {tool: sum(one["kinds"].values()) for tool, one in rollout.get("faults", {}).items()}
-
-
 def failed(rollout: Mapping[str, Any]) -> dict[str, int]:
-    """How many calls of each tool failed. A judge out of reach is no tool's call."""
-    return {tool: count for tool, count in counted(rollout).items() if tool != JUDGE}
+    """How many calls of each tool failed, of `records.summary`. A judge out of reach is no tool's call."""
+    return {tool: sum(one["kinds"].values()) for tool, one in rollout.get("faults", {}).items() if tool != JUDGE}
 
 
 def in_words(faults: Mapping[str, Mapping[str, Any]]) -> str:

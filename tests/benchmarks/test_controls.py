@@ -155,7 +155,7 @@ def test_a_control_that_does_not_hold_gives_exit_code_1(tmp_path, monkeypatch, c
     printed = capsys.readouterr().out
     assert f"gains < 5 points: {'holds' if gain < 0.05 else 'does not hold'}\n" in printed
     assert f"scores < 10 %: {'holds' if swapped_score < 0.1 else 'does not hold'}\n" in printed
-    assert "the ordinary run +50.0 (+50.0 to +50.0)" in printed
+    assert "the ordinary run +50.0 (+33.2 to +66.8)" in printed
     assert "2 questions share an answer with their partner" in printed
     assert json.loads((tmp_path / "out" / "controls.json").read_text())["ordinary"] == str(ordinary.path)
 

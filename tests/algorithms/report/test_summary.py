@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from algorithms.report import summary as summary_module
 from algorithms.report.run_files import RunFiles
 from algorithms.report.summary import FEWEST_STEPS, headline, interval, part_lines, parts_in_words, percent, summary
+from algorithms.rollout.faults import JUDGE
 from tests.algorithms.report.made import lines, metrics, run
 
 
@@ -135,3 +137,7 @@ def test_a_part_that_did_not_act_in_a_few_steps_is_not_called_idle(tmp_path: Pat
 )  # fmt: skip
 def test_halves_are_rounded_away_from_zero_whatever_their_last_digits(share: float, shown: float) -> None:
     assert percent(share) == shown
+
+
+def test_a_judge_has_one_name_where_faults_are_counted_and_where_they_are_read() -> None:
+    assert summary_module._JUDGE == JUDGE
