@@ -87,7 +87,7 @@ def test_smollm2_has_sizes_of_its_own_for_its_pages(tmp_path: Path) -> None:
     config = made(*SMOLLM2, "--corpus", "factbook")
     assert config == preset("default", "search", "smollm2", "factbook")
     assert config.oracle_demonstrations > 0
-    assert config.environment.arguments["families"] == ["factbook/1-hop", "factbook/2-hop"]
+    assert config.environment.arguments["families"] == ["factbook/1-hop"]
     assert made(*SMOLLM2, "--corpus", "factbook", "--tasks", "3-hop").environment.arguments["families"] == [
         "factbook/3-hop"
     ]
