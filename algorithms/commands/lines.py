@@ -50,12 +50,19 @@ def command(line: Sequence[str]) -> str:
 
 def again(line: Sequence[str], *, algorithm: str | None = None, seed: int | None = None) -> list[str]:
     """The given line with another algorithm or seed, in a run directory of its own."""
-    own = ("--run-dir", "--before")  # of one run alone
-    kept, changed = [], own if seed is None else (*own, "--seed")
-    words = iter(line[1:])
+    kept = without(line, "--run-dir", "--before")[1:]  # of one run alone
+    if seed is not None:
+        kept = [*without(kept, "--seed"), "--seed", str(seed)]
+    return [algorithm or line[0], *kept]
+
+
+def without(line: Sequence[str], *names: str) -> list[str]:
+    """The given line without some options and their values."""
+    kept = []
+    words = iter(line)
     for word in words:
-        if word in changed:
+        if word in names:
             next(words, None)
-        elif not word.startswith(tuple(f"{name}=" for name in changed)):
+        elif not word.startswith(tuple(f"{name}=" for name in names)):
             kept.append(word)
-    return [algorithm or line[0], *kept, *([] if seed is None else ["--seed", str(seed)])]
+    return kept

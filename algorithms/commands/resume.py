@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from algorithms.commands.going import closing, go_on
-from algorithms.commands.lines import say, whole
+from algorithms.commands.lines import say, whole, without
 
 if TYPE_CHECKING:
     from algorithms.training.run_directory import RunDirectory
@@ -54,4 +54,5 @@ def _lengthen(directory: "RunDirectory", steps: int) -> None:
         taken = next((one.step for one in directory.checkpoints.all()), 0)
         if steps < taken:
             raise ValueError(f"The run has taken {taken} steps already; got --steps {steps}.")
+        directory.change_line([*without(directory.line(), "--steps"), "--steps", str(steps)])
         directory.change_config(replace(config, steps=steps))

@@ -16,7 +16,7 @@ import os
 import platform
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -119,8 +119,13 @@ class RunDirectory:
         self.write_text("config.yaml", yaml.safe_dump(config.to_plain(), sort_keys=False))
 
     def line(self) -> list[str]:
-        """The words behind "python -m algorithms.run" of the command that began the run."""
+        """The words behind "python -m algorithms.run" of the command that makes the run."""
         return shlex.split((self.path / "command.txt").read_text("utf-8"))[3:]
+
+    def change_line(self, line: Sequence[str]) -> None:
+        """Write other words behind "python -m algorithms.run"."""
+        start = shlex.split((self.path / "command.txt").read_text("utf-8"))[:3]
+        self.write_text("command.txt", shlex.join([*start, *line]) + "\n")
 
     def differences(self) -> list[str]:
         """In words, what of this machine differs from the one the run began on and may change figures."""

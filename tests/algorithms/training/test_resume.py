@@ -200,6 +200,7 @@ def test_a_run_without_cooldown_can_be_made_longer(whole: Whole, place: Path) ->
         assert command(["eval", "run"], place).code == 0
     ended = command([*RESUME, "--steps", "2"], place)
     assert ended.code == 0, ended.output
+    assert (directory.line()[-2:], directory.line().count("--steps")) == (["--steps", "2"], 1)  # what makes it whole
     longer, at_once = left_by(place / "run"), left_by(place / "long")
     assert longer["metrics.jsonl"] == at_once["metrics.jsonl"]
     assert longer["checkpoints/step_000002/SHA256SUMS"] == at_once["checkpoints/step_000002/SHA256SUMS"]
