@@ -31,6 +31,8 @@ Split = Literal["train", "dev", "test", "all"]
 
 DEFAULT_DIFFICULTY = "medium"
 
+_MORE = 'give more (training and its evaluation need some forty), or, to play them alone, take split="all"'
+
 
 def web(
     *,
@@ -194,9 +196,6 @@ def _asked(
         )
     name = f"{Path(file).name}, {split or 'all'}"
     return World(name, chosen, GoldPagesOracle, None if world is None else world.corpus, SnippetOracle)
-
-
-_MORE = 'give more (training and its evaluation need some forty), or, to play them alone, take split="all"'
 
 
 @functools.lru_cache(maxsize=8)

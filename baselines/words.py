@@ -80,9 +80,12 @@ def verdict(one: Mapping[str, Any], reference: str) -> str:
 
 def _learning(contenders: Sequence[Mapping[str, Any]]) -> str:
     """Whether anything was learned that could differ."""
-    contenders = [one for one in contenders if one["steps"] and not one["at_start"]]  # others had nothing to learn from
-    if not contenders:
+    trained = [one for one in contenders if one["steps"]]  # others had nothing to learn from
+    if not trained:
         return "Nothing was trained."
+    contenders = [one for one in trained if not one["at_start"]]
+    if not contenders:
+        return "Whether anything was learned within the budget is not known: it was evaluated before training alone."
     learned = [one["label"] for one in contenders if one["gain"] is not None and one["gain"][1] > 0]
     gains = ", ".join(f"{one['label']} {points(one['gain'][0])}" for one in contenders if one["gain"] is not None)
     if len(learned) == len(contenders):
@@ -173,14 +176,11 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
     name, budget = NAMES[found["field"]], found["budget"]
     if not budget:
         return []
-    shares = [
-        one["at"][found["field"]] / budget
-        for one in found["contenders"]
-        if one["used"][found["field"]] and not one["at_start"]
-    ]
+    within = [one for one in found["contenders"] if one["used"][found["field"]] and not one["at_start"]]
+    least = min((one["at"][found["field"]] / budget for one in within), default=0)
     said = [
         f"Runs are compared at {budget:,.0f} {name}, the largest budget that all have reached; nothing is "
-        f"interpolated: each is taken at its last evaluation within it, where it had used {100 * min(shares):.0f} % of "
+        f"interpolated: each is taken at its last evaluation within it, where it had used {100 * least:.0f} % of "
         "it or more."
     ]
     if late := [one["label"] for one in found["contenders"] if one["at_start"]]:
@@ -188,12 +188,7 @@ def _budget(found: Mapping[str, Any]) -> list[str]:
             f"Not compared, because within that budget they were evaluated before training alone: {', '.join(late)}. "
             "Evaluate more often (--eval-every), or give them more steps."
         )
-    early = [
-        one
-        for one in found["contenders"]
-        if max(one["at_steps"]) < one["steps"] and one["used"][found["field"]] and not one["at_start"]
-    ]
-    if early:
+    if early := [one for one in within if max(one["at_steps"]) < one["steps"]]:
         steps = ", ".join(
             f"{one['label']} (step {_range(one['at_steps'])} of {one['steps']}, "
             f"{100 * one['at'][found['field']] / budget:.0f} % of the budget)"

@@ -323,9 +323,9 @@ def _percent(interval: Any) -> str:
 
 
 def _with_interval(interval: Any, form: str, unit: str) -> str:
-    mean, low, high = interval.values() if isinstance(interval, dict) else interval
     from algorithms.report.summary import percent
 
+    mean, low, high = interval.values() if isinstance(interval, dict) else interval
     shown, *ends = (format(percent(one), form) for one in (mean, low, high))
     return f"{shown}{unit} ({' to '.join(ends)})"
 

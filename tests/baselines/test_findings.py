@@ -102,6 +102,15 @@ def test_who_was_evaluated_before_training_alone_within_the_budget_is_not_compar
     assert not any("better" in one or "worse" in one for one in turned["conclusions"])
 
 
+def test_where_no_training_was_evaluated_within_the_budget_nothing_is_said_of_it() -> None:
+    cells = [cell("only", seed) for seed in range(2)]
+    records = {one.name: record(one, 0.6, place, used=100 + place, points=1) for place, one in enumerate(cells)}
+    found = findings(cells, records)  # the seed that used more has its start alone within what the other used
+    assert found["contenders"][0]["at_steps"] == [1, 0]
+    assert found["conclusions"][-1].startswith("Whether anything was learned within the budget is not known")
+    assert any(one.startswith("Not compared") and ": only. " in one for one in found["limits"])
+
+
 def test_nothing_trained_has_learned_nothing() -> None:
     cells = [cell(label, seed) for seed in range(2) for label in ("a", "b")]
     cells = [one._replace(steps=0) for one in cells]
